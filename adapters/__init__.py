@@ -1,0 +1,1 @@
+"""Clients: each joins one codec of ``wirekit.protocols`` to one socket of ``wirekit.sockets``."""

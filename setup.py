@@ -1,0 +1,39 @@
+"""Build hook: compile the codecs with Cython where that is possible.
+
+``WIREKIT_SKIP_CYTHON=1`` builds pure Python; ``WIREKIT_REQUIRE_CYTHON=1`` fails if anything does
+not compile; otherwise what does not compile stays Python.
+"""
+
+import os
+import platform
+
+from setuptools import Extension, setup
+
+# Each is ordinary Python that also compiles; tests/test_build.py compares this list with the .pxd files.
+MODULES = ("wirekit.protocols.resp",)
+
+skip = bool(os.environ.get("WIREKIT_SKIP_CYTHON"))
+require = bool(os.environ.get("WIREKIT_REQUIRE_CYTHON"))
+if skip and require:
+    raise RuntimeError("WIREKIT_SKIP_CYTHON and WIREKIT_REQUIRE_CYTHON are both set: choose one")
+if require and platform.python_implementation() != "CPython":
+    raise RuntimeError("WIREKIT_REQUIRE_CYTHON is set, but only CPython can load compiled codecs")
+
+ext_modules = []
+if not skip and platform.python_implementation() == "CPython":
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        if require:
+            raise
+    else:
+        ext_modules = cythonize(
+            [Extension(name, [f"src/{name.replace('.', '/')}.py"]) for name in MODULES],
+            build_dir="build/cython",
+            compiler_directives={"language_level": "3"},
+        )
+        for extension in ext_modules:
+            # cythonize() drops Extension.optional, so it is set here.
+            extension.optional = not require
+
+setup(ext_modules=ext_modules)
