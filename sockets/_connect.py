@@ -1,0 +1,244 @@
+"""Making sockets: ``connect``, connectors, and whatever already carries bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as stdlib_socket
+import ssl
+from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack, cast
+
+from wirekit._errors import AddressError
+
+from ._address import Address, AddressLike, TCPAddress, parse_address
+from ._direct import open_direct
+from ._policy import Policy
+from ._socket import SecureTransport, Socket
+from ._tls import TLSOptions, TLSTransport, make_context, server_hostname
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+__all__ = ["Connector", "DirectConnector", "SocketLike", "SocketOptions", "as_socket", "connect"]
+
+SocketLike = (
+    Socket
+    | stdlib_socket.socket
+    | asyncio.Transport
+    | tuple[asyncio.StreamReader, asyncio.StreamWriter]
+)
+
+
+class Connector(Protocol):
+    """Anything that makes open sockets from addresses: directly, or through a proxy or tunnel."""
+
+    def __call__(self, address: AddressLike) -> Awaitable[Socket]:
+        """Return an open socket to the address, or raise a `TransportError`."""
+        ...
+
+
+class SocketOptions(TLSOptions, total=False):
+    """Every option of ``connect`` but its address; see there."""
+
+    secure_transport: SecureTransport
+    allow_half_open: bool
+    policy: Policy
+    connector: Connector
+    connect_timeout: float | None
+    timeout: float | None
+    close_timeout: float
+    high_water_mark: int
+
+
+def connect(
+    address: AddressLike,
+    *,
+    secure_transport: SecureTransport = "off",
+    allow_half_open: bool = False,
+    policy: Policy | None = None,
+    connector: Connector | None = None,
+    connect_timeout: float | None = 10.0,
+    timeout: float | None = None,
+    close_timeout: float = 5.0,
+    high_water_mark: int = 65536,
+    **tls: Unpack[TLSOptions],
+) -> Socket:
+    """Return a socket at once and connect it in the background; needs a running event loop.
+
+    Args:
+        address: ``"host:port"``, ``("host", port)``, ``"tcp://host:port"``, ``"[::1]:port"``,
+            ``"unix:///path"`` or ``"/path"``.
+        secure_transport: ``"off"``; ``"on"`` for TLS from the first byte; ``"starttls"`` for a
+            plain connection that ``start_tls`` will upgrade, and that reads only on demand.
+        allow_half_open: keep our direction open after the peer has ended its own.
+        policy: which addresses may be connected to; by default any, as the address is taken for
+            the operator's. Use ``Policy.public_only()`` for addresses that come from users. Behind
+            a connector of your own the far side resolves: then only names, ports and literals are
+            checked here.
+        connector: makes the connection below, for example through a tunnel.
+        connect_timeout: seconds for everything until ``opened``, TLS included; None for no limit.
+        timeout: seconds for each read and write to make progress; None for no limit.
+        close_timeout: seconds that ``close`` waits for the peer to take what is written.
+        high_water_mark: bytes unsent at which ``write`` waits.
+        **tls: see `TLSOptions`.
+
+    Raises:
+        AddressError: the address or an option is wrong in itself. Everything else is told by
+            ``opened``.
+    """
+    target = parse_address(address)
+    if secure_transport not in ("off", "on", "starttls"):
+        raise AddressError(
+            f'secure_transport must be "off", "on" or "starttls", not {secure_transport!r}'
+        )
+    if tls and secure_transport == "off":
+        raise AddressError(f'{", ".join(sorted(tls))} need secure_transport "on" or "starttls"')
+    rules = Policy.any() if policy is None else policy
+    options = _with_name(tls, target)
+
+    async def open_plain(protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        if connector is None:
+            return await open_direct(target, protocol, rules)
+        rules.check_address(target)
+        carrier = await connector(target)
+        return carrier.attach(protocol)
+
+    opener = open_plain
+    if secure_transport != "off":
+        context = make_context(options)
+        name = server_hostname(context, options, str(target))
+
+        async def open_tls(protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+            lower = await open_plain(_Waiting())
+            transport = TLSTransport(lower, protocol, context, server_hostname=name)
+            await transport.handshake()
+            return transport
+
+        if secure_transport == "on":
+            opener = open_tls
+    return Socket(
+        opener,
+        remote_address=str(target),
+        secure_transport=secure_transport,
+        allow_half_open=allow_half_open,
+        connect_timeout=connect_timeout,
+        timeout=timeout,
+        close_timeout=close_timeout,
+        high_water_mark=high_water_mark,
+        tls=options,
+    )
+
+
+class DirectConnector:
+    """A connector that calls ``connect`` with fixed options and waits until the socket is open."""
+
+    def __init__(self, **options: Unpack[SocketOptions]) -> None:
+        self._options = options
+
+    async def __call__(self, address: AddressLike) -> Socket:
+        """Return an open socket to the address, or raise a `TransportError`."""
+        socket = connect(address, **self._options)
+        try:
+            await socket.opened
+        except BaseException:
+            socket.abort()
+            raise
+        return socket
+
+
+def as_socket(carrier: SocketLike, *, remote_address: str | None = None) -> Socket:
+    """Return a `Socket` over anything that carries bytes.
+
+    Takes a `Socket` (returned as it is), a connected ``socket.socket``, an asyncio transport, or
+    the ``(reader, writer)`` of asyncio streams; what their reader holds unread is kept. The carrier
+    belongs to the socket from then on. An ``ssl.SSLSocket`` cannot be taken over, since the event
+    loop cannot drive it: pass the plain socket and use ``start_tls``, or connect with wirekit.
+
+    Raises:
+        TypeError: something else.
+        AddressError: a socket that is not connected, or no stream socket.
+    """
+    if isinstance(carrier, Socket):
+        return carrier
+    # uvloop's transports have asyncio's methods, but not asyncio's base class.
+    if isinstance(carrier, asyncio.Transport) or hasattr(carrier, "set_protocol"):
+        carrier = cast("asyncio.Transport", carrier)
+        return Socket(carrier, remote_address=remote_address or _peer_name(carrier))
+    if isinstance(carrier, stdlib_socket.socket):
+        return _adopt_socket(carrier, remote_address)
+    if isinstance(carrier, tuple) and len(carrier) == 2:  # pyright: ignore[reportUnnecessaryIsInstance, reportUnnecessaryComparison] - callers without types
+        reader, writer = carrier
+        if isinstance(reader, asyncio.StreamReader) and isinstance(writer, asyncio.StreamWriter):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return _adopt_streams(reader, writer, remote_address)
+    raise TypeError(
+        "a socket is a wirekit Socket, a connected socket.socket, an asyncio transport or "
+        f"(reader, writer), not {type(carrier).__name__}"
+    )
+
+
+def _adopt_socket(sock: stdlib_socket.socket, remote_address: str | None) -> Socket:
+    if isinstance(sock, ssl.SSLSocket):
+        raise AddressError(
+            "an ssl.SSLSocket cannot be taken over: pass the plain socket and use start_tls(), "
+            'or use wirekit.sockets.connect(..., secure_transport="on")'
+        )
+    if sock.type != stdlib_socket.SOCK_STREAM:
+        raise AddressError("not a stream socket")
+    try:
+        peer = sock.getpeername()
+    except OSError as error:
+        raise AddressError(f"the socket is not connected: {error}") from error
+    sock.setblocking(False)
+
+    async def open_adopted(protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        loop = asyncio.get_running_loop()
+        if sock.family == stdlib_socket.AF_UNIX:
+            transport, _ = await loop.create_unix_connection(lambda: protocol, sock=sock)
+        else:
+            transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
+        return transport
+
+    return Socket(open_adopted, remote_address=remote_address or _name(peer))
+
+
+def _adopt_streams(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote_address: str | None
+) -> Socket:
+    transport = cast("asyncio.Transport", writer.transport)
+    transport.resume_reading()  # the reader may have paused it
+    socket = Socket(transport, remote_address=remote_address or _peer_name(transport))
+    ended = reader.at_eof() or bool(getattr(reader, "_eof", False))
+    # The reader gives all it holds once it is told that no more will come.
+    reader.feed_eof()
+    rest = reader.read()
+    try:
+        rest.send(None)
+    except StopIteration as done:
+        if done.value:
+            socket.readable.received(done.value)
+    if ended:
+        socket.readable.end()
+    return socket
+
+
+class _Waiting(asyncio.Protocol):
+    """Holds a transport, reading nothing, until the TLS engine takes it over."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).pause_reading()
+
+
+def _with_name(tls: TLSOptions, target: Address) -> TLSOptions:
+    if isinstance(target, TCPAddress):
+        return cast("TLSOptions", {"server_hostname": target.server_name, **tls})
+    return tls
+
+
+def _peer_name(transport: asyncio.Transport) -> str:
+    return _name(transport.get_extra_info("peername"))
+
+
+def _name(peer: object) -> str:
+    if isinstance(peer, tuple) and len(cast("tuple[object, ...]", peer)) >= 2:
+        host, port = cast("tuple[object, ...]", peer)[:2]
+        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    return f"unix:{peer}" if isinstance(peer, str) and peer else "an unnamed peer"

@@ -1,0 +1,403 @@
+"""TLS over any asyncio transport: one engine for TCP, tunnels, memory, and TLS itself."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from wirekit._errors import AddressError, ConnectionLost, TLSError
+
+from ._transport import Transport
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+__all__ = ["TLSOptions", "TLSTransport", "make_context", "server_hostname"]
+
+_RECORDS = 65536  # plaintext encrypted, and ciphertext received, at a time
+
+
+class TLSOptions(TypedDict, total=False):
+    """What ``connect`` and ``start_tls`` take about TLS; every entry is optional.
+
+    ``ssl_context`` replaces the verifying default context and excludes the three entries after it:
+    ``ca_file`` (PEM file trusted instead of the system's authorities), ``client_certificate``
+    (PEM file with certificate and key, or a pair of files) and ``alpn`` (protocols, best first).
+    ``server_hostname`` is the name that the certificate must carry, by default the host connected to.
+    """
+
+    ssl_context: ssl.SSLContext
+    ca_file: str | os.PathLike[str]
+    client_certificate: (
+        str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
+    )
+    alpn: Sequence[str]
+    server_hostname: str
+
+
+def make_context(options: TLSOptions) -> ssl.SSLContext:
+    """Return the context that the options ask for; it verifies unless theirs does not.
+
+    Raises:
+        AddressError: the options contradict each other, or a file cannot be used.
+    """
+    unknown = options.keys() - TLSOptions.__annotations__.keys()
+    if unknown:
+        raise AddressError(f"unknown option {', '.join(sorted(unknown))}")
+    own = options.get("ssl_context")
+    if own is not None:
+        beside = options.keys() & {"ca_file", "client_certificate", "alpn"}
+        if beside:
+            raise AddressError(
+                f"{', '.join(sorted(beside))} cannot stand beside ssl_context: set it on the context"
+            )
+        return own
+    try:
+        context = ssl.create_default_context(cafile=options.get("ca_file"))
+        certificate = options.get("client_certificate")
+        if isinstance(certificate, tuple):
+            context.load_cert_chain(*certificate)
+        elif certificate is not None:
+            context.load_cert_chain(certificate)
+        if "alpn" in options:
+            context.set_alpn_protocols(list(options["alpn"]))
+    except (OSError, ssl.SSLError) as error:
+        raise AddressError(f"cannot use the TLS options: {error}") from error
+    return context
+
+
+def server_hostname(context: ssl.SSLContext, options: TLSOptions, remote: str) -> str | None:
+    """Return the name that the certificate must carry.
+
+    Raises:
+        AddressError: there is none, and the context wants one.
+    """
+    name = options.get("server_hostname")
+    if name is None and context.check_hostname:
+        raise AddressError(f"TLS to {remote} needs server_hostname: the name in its certificate")
+    return name
+
+
+class TLSTransport(Transport):
+    """TLS on top of ``lower``; the receiver gets ``connection_made`` once the peer is verified.
+
+    A stream that ends without the peer's close_notify is an error, since an attacker can cut it
+    (RFC 8446 §6.1). Each direction can be ended on its own by ``write_eof``.
+    """
+
+    def __init__(
+        self,
+        lower: asyncio.Transport,
+        protocol: asyncio.BaseProtocol,
+        context: ssl.SSLContext,
+        *,
+        server_hostname: str | None = None,
+        server_side: bool = False,
+    ) -> None:
+        super().__init__(protocol)
+        self._lower = lower
+        self._name = server_hostname or "the peer"
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._ssl = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
+        )
+        self._handshake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._established = False
+        self._backlog: deque[memoryview] = deque()
+        self._backlog_size = 0
+        self._plaintext: deque[bytes] = deque()
+        self._lower_paused = False
+        self._eof_wanted = False
+        self._eof_sent = False
+        self._eof_seen = False
+        self._error: Exception | None = None
+
+    async def handshake(self) -> None:
+        """Take over the lower transport and return when TLS stands and the peer is verified.
+
+        Raises:
+            TLSError: it does not come to stand; the lower transport is aborted.
+        """
+        self._lower.set_protocol(_Ciphertext(self))
+        self._step_handshake()
+        self._lower.resume_reading()
+        try:
+            await self._handshake
+        except BaseException:
+            self.abort()
+            raise
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return ``ssl_object``, or what the transport below knows under the name."""
+        if name == "ssl_object":
+            return self._ssl
+        return self._lower.get_extra_info(name, default)
+
+    # Called by the receiver above.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Encrypt and send; what the lower transport cannot take yet waits here."""
+        if self._eof_wanted:
+            raise RuntimeError("cannot write after write_eof")
+        if self._closing or not data:
+            return
+        view = memoryview(data)
+        if not view.readonly:
+            view = memoryview(bytes(view))
+        self._backlog.append(view.cast("B"))
+        self._backlog_size += view.nbytes
+        self._flush()
+
+    def get_write_buffer_size(self) -> int:
+        """Number of plaintext bytes that are not encrypted yet."""
+        return self._backlog_size
+
+    def write_eof(self) -> None:
+        """Send close_notify behind everything written; receiving goes on."""
+        self._eof_wanted = True
+        self._flush()
+
+    def pause_reading(self) -> None:
+        """Deliver nothing more and read nothing more from below."""
+        if not self._paused:
+            self._paused = True
+            if not self._lower.is_closing():
+                self._lower.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver again, beginning with what was decrypted already."""
+        if self._paused and not self._closing:
+            self._paused = False
+            asyncio.get_running_loop().call_soon(self._read)
+            if not self._lower.is_closing():
+                self._lower.resume_reading()
+
+    def close(self) -> None:
+        """Send what is written, then close_notify, then close the transport below."""
+        if self._closing:
+            return
+        self._closing = True
+        if not self._established:
+            self._lower.abort()
+            return
+        self._eof_wanted = True
+        self._flush()
+
+    def abort(self) -> None:
+        """End at once; what is not sent is dropped."""
+        self._closing = True
+        self._backlog.clear()
+        self._backlog_size = 0
+        self._lower.abort()
+
+    # Called by _Ciphertext below.
+
+    def received(self, data: memoryview) -> None:
+        """Take ciphertext from below."""
+        self._incoming.write(data)
+        if self._established:
+            self._read()
+        else:
+            self._step_handshake()
+
+    def eof_received(self) -> None:
+        """Take the end of the stream below; only close_notify before it makes it a clean end."""
+        self._incoming.write_eof()
+        if not self._established:
+            self._step_handshake()
+        elif self._eof_seen or self._closing:
+            self._lower.close()
+        else:
+            self._read()
+
+    def lower_writing(self, paused: bool) -> None:
+        """Follow the flow control of the transport below."""
+        self._lower_paused = paused
+        if not paused:
+            self._flush()
+
+    def lower_lost(self, error: Exception | None) -> None:
+        """Take the end of the transport below."""
+        error = self._error or error
+        if self._established:
+            self._deliver_lost(error)
+        elif not self._handshake.done():
+            message = f"the connection was lost during the TLS handshake with {self._name}"
+            self._handshake.set_exception(TLSError(message))
+
+    # The engine.
+
+    def _step_handshake(self) -> None:
+        try:
+            self._ssl.do_handshake()
+        except ssl.SSLWantReadError:
+            self._send()
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            self._send()
+            if not self._handshake.done():
+                self._handshake.set_exception(_handshake_error(error, self._name))
+            self._lower.close()
+        else:
+            self._send()
+            self._established = True
+            if not self._handshake.done():
+                self._handshake.set_result(None)
+            self._protocol.connection_made(self)
+            self._flush()
+            self._read()
+
+    def _read(self) -> None:
+        while not self._paused and not self._closing:
+            if self._plaintext:
+                data = self._plaintext.popleft()
+                taken = self._deliver(data)
+                if taken < len(data):
+                    self._plaintext.appendleft(data[taken:])
+            elif isinstance(self._protocol, asyncio.BufferedProtocol):
+                # asyncio's annotation of get_buffer names a Buffer; it has to be writable.
+                room = memoryview(cast("bytearray", self._protocol.get_buffer(_RECORDS)))
+                count = self._decrypt_into(room)
+                if not count:
+                    break
+                self._protocol.buffer_updated(count)
+            else:
+                data = self._decrypt()
+                if not data:
+                    break
+                cast("asyncio.Protocol", self._protocol).data_received(data)
+        self._send()  # key updates and alerts
+        if self._eof_seen and not self._paused and not self._closing:
+            self._deliver_eof()
+
+    def _decrypt_into(self, room: memoryview) -> int:
+        """Fill ``room`` with the plaintext of as many records as there are; return its length."""
+        count = 0
+        while count < len(room) and not self._eof_seen and self._error is None:
+            try:
+                # typeshed names bytearray; any writable buffer serves.
+                read = self._ssl.read(len(room) - count, cast("bytearray", room[count:]))
+            except ssl.SSLError as error:
+                self._read_ended(error)
+                break
+            if not read:
+                self._eof_seen = True
+            count += cast("int", read)
+        return count
+
+    def _decrypt(self) -> bytes:
+        """Return the plaintext of the next record, or nothing if there is none now."""
+        if self._eof_seen or self._error is not None:
+            return b""
+        try:
+            data = self._ssl.read(_RECORDS)
+        except ssl.SSLError as error:
+            self._read_ended(error)
+            return b""
+        if not data:
+            self._eof_seen = True
+        return data
+
+    def _read_ended(self, error: ssl.SSLError) -> None:
+        if isinstance(error, ssl.SSLZeroReturnError):
+            self._eof_seen = True
+        elif isinstance(error, ssl.SSLEOFError):
+            self._fail("the connection ended without TLS close_notify; data may be missing")
+        elif not isinstance(error, ssl.SSLWantReadError):
+            self._fail(f"TLS failed: {error.reason or error}")
+
+    def _fail(self, message: str) -> None:
+        self._error = ConnectionLost(message)
+        self._send()
+        self._closing = True
+        self._lower.abort()
+
+    def _flush(self) -> None:
+        """Encrypt the backlog as far as the lower transport takes it, then what ends the stream."""
+        if not self._established:
+            self._update_flow()
+            return
+        while self._backlog and not self._lower_paused:
+            view = self._backlog.popleft()
+            try:
+                count = self._ssl.write(view[:_RECORDS])
+            except ssl.SSLWantReadError:
+                self._backlog.appendleft(view)
+                break
+            except ssl.SSLError as error:
+                self._backlog.clear()
+                self._backlog_size = 0
+                self._fail(f"TLS failed: {error.reason or error}")
+                return
+            self._backlog_size -= count
+            if count < len(view):
+                self._backlog.appendleft(view[count:])
+            if self._outgoing.pending >= _RECORDS or not self._backlog:
+                self._send()
+        self._update_flow()
+        if self._eof_wanted and not self._backlog and not self._eof_sent:
+            self._send_close_notify()
+        if self._closing and not self._backlog:
+            self._lower.close()
+
+    def _send_close_notify(self) -> None:
+        # SSL_shutdown looks for the peer's close_notify at once and fails on application data that
+        # was received but not read, so that is read first.
+        if not self._closing:
+            while data := self._decrypt():
+                self._plaintext.append(data)
+        if self._error is not None:
+            return
+        self._eof_sent = True
+        try:
+            self._ssl.unwrap()
+        except ssl.SSLError:
+            # It is in the outgoing BIO; WantRead says that the peer's is not here yet.
+            pass
+        self._send()
+
+    def _send(self) -> None:
+        data = self._outgoing.read()
+        if data and not self._lower.is_closing():
+            self._lower.write(data)
+
+
+class _Ciphertext(asyncio.BufferedProtocol):
+    """The receiver below a `TLSTransport`."""
+
+    def __init__(self, tls: TLSTransport) -> None:
+        self._tls = tls
+        self._view = memoryview(bytearray(4096))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        view = self._view
+        if nbytes == len(view) < 4 * _RECORDS:
+            self._view = memoryview(bytearray(4 * len(view)))
+        self._tls.received(view[:nbytes])
+
+    def eof_received(self) -> bool:
+        self._tls.eof_received()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tls.lower_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._tls.lower_writing(paused=True)
+
+    def resume_writing(self) -> None:
+        self._tls.lower_writing(paused=False)
+
+
+def _handshake_error(error: ssl.SSLError, name: str) -> TLSError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TLSError(f"the certificate of {name} is not accepted: {error.verify_message}")
+    if isinstance(error, ssl.SSLEOFError):
+        return TLSError(f"{name} closed the connection during the TLS handshake")
+    return TLSError(f"the TLS handshake with {name} failed: {error.reason or error}")

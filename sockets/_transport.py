@@ -1,0 +1,122 @@
+"""The base of every carrier that is not one of the event loop's own transports."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Transport"]
+
+_DEFAULT_HIGH_WATER = 65536
+
+
+class Transport(asyncio.Transport):
+    """An `asyncio.Transport` with delivery and write flow control already written.
+
+    A carrier (TLS, memory, an SSH channel, a WebSocket, a JavaScript socket) subclasses this and
+    writes ``write``, ``write_eof``, ``close``, ``abort``, ``pause_reading``, ``resume_reading``
+    and ``get_write_buffer_size``, with asyncio's contract for each:
+
+    - ``write`` never blocks; what the carrier cannot take yet is counted by
+      ``get_write_buffer_size``, and ``_update_flow()`` is called whenever that count changes;
+    - received bytes go to ``_deliver``, which stops when the receiver pauses reading, the end of
+      the peer's stream to ``_deliver_eof``, both in order and never after ``_deliver_lost``;
+    - after ``pause_reading`` nothing is delivered, and a carrier that reads on demand asks the
+      other side for nothing;
+    - ``_deliver_lost`` is called exactly once, last of all, from the event loop and never from
+      within ``close`` or ``abort``.
+    """
+
+    def __init__(
+        self, protocol: asyncio.BaseProtocol, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(extra)
+        self._protocol = protocol
+        self._paused = False
+        self._closing = False
+        self._lost = False
+        self._eof_delivered = False
+        self._write_paused = False
+        self._high_water = _DEFAULT_HIGH_WATER
+        self._low_water = _DEFAULT_HIGH_WATER // 4
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Send everything from now on to another receiver."""
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the present receiver."""
+        return self._protocol
+
+    def is_closing(self) -> bool:
+        """Whether ``close`` or ``abort`` was called, or the connection is lost."""
+        return self._closing
+
+    def is_reading(self) -> bool:
+        """Whether received bytes are being delivered."""
+        return not self._paused and not self._closing
+
+    def can_write_eof(self) -> bool:
+        """Whether ``write_eof`` ends our direction and leaves the other open."""
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        """Number of bytes written that the carrier has not passed on yet."""
+        raise NotImplementedError
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks, in bytes, at which the receiver is told to pause and resume writing."""
+        if high is None:
+            high = _DEFAULT_HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"write buffer limits: high ({high}) must be >= low ({low}) >= 0")
+        self._high_water, self._low_water = high, low
+        self._update_flow()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the low and the high mark."""
+        return self._low_water, self._high_water
+
+    def _update_flow(self) -> None:
+        size = self.get_write_buffer_size()
+        if size > self._high_water and not self._write_paused:
+            self._write_paused = True
+            self._protocol.pause_writing()
+        elif self._write_paused and size <= self._low_water:
+            self._write_paused = False
+            self._protocol.resume_writing()
+
+    def _deliver(self, data: bytes | memoryview) -> int:
+        """Hand over received bytes; return how many the receiver took before it paused."""
+        taken = 0
+        while taken < len(data) and not self._paused and not self._lost:
+            if isinstance(self._protocol, asyncio.BufferedProtocol):
+                # asyncio's annotation of get_buffer names a Buffer; it has to be writable.
+                room = memoryview(cast("bytearray", self._protocol.get_buffer(len(data) - taken)))
+                count = min(len(room), len(data) - taken)
+                room[:count] = data[taken : taken + count]
+                taken += count
+                self._protocol.buffer_updated(count)
+            else:
+                rest = bytes(data[taken:])
+                taken = len(data)
+                cast("asyncio.Protocol", self._protocol).data_received(rest)
+        return taken
+
+    def _deliver_eof(self) -> None:
+        """Tell the receiver that the peer is done; close unless it wants to go on writing."""
+        if self._eof_delivered:
+            return
+        self._eof_delivered = True
+        if not cast("asyncio.Protocol", self._protocol).eof_received():
+            self.close()
+
+    def _deliver_lost(self, error: Exception | None) -> None:
+        if not self._lost:
+            self._lost = self._closing = True
+            self._protocol.connection_lost(error)
