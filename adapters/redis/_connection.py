@@ -1,0 +1,368 @@
+"""One connection: commands out in order, replies back in order, whoever is still waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from wirekit._errors import (
+    ConnectionLost,
+    LocalProtocolError,
+    ReadTimeout,
+    RemoteProtocolError,
+    SocketClosed,
+)
+from wirekit.protocols.resp import Codec, ErrorReply, Push
+
+from ._errors import DataError, connection_error, error_from_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from wirekit.protocols.resp import Argument, Buffer, Reply
+    from wirekit.sockets import Socket
+
+__all__ = ["Batch", "Confirmation", "Connection"]
+
+_SLICE = 262144  # bytes of a large argument handed to the transport at a time
+_LARGE = 16384  # pieces from this size on are not joined with others
+_SMALLEST_READ = 4096
+_LARGEST_READ = 1048576
+_CONFIRMATIONS = frozenset(
+    kind + word
+    for kind in (b"", b"p", b"s")
+    for word in (b"subscribe", b"unsubscribe")
+)
+_PUBSUB_KINDS = _CONFIRMATIONS | {b"message", b"pmessage", b"smessage"}
+
+
+class Batch:
+    """The replies to several commands that were sent together; waited for once."""
+
+    __slots__ = ("future", "remaining", "replies")
+
+    def __init__(self, future: asyncio.Future[list[Reply]], count: int) -> None:
+        self.future = future
+        self.remaining = count
+        self.replies: list[Reply] = []
+
+
+class Confirmation:
+    """What a (un)subscribing command waits for: so many pushes, or one error reply."""
+
+    __slots__ = ("future", "remaining")
+
+    def __init__(self, future: asyncio.Future[None], count: int) -> None:
+        self.future = future
+        self.remaining = count
+
+
+Waiter = "asyncio.Future[Reply] | Batch | Confirmation"
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection: the codec on a socket, with the order of replies as its only state.
+
+    Commands of one turn of the event loop leave in one write. Every command has its waiter in
+    the queue; a reply goes to the first, and is dropped if nobody waits for it any more, so a
+    cancelled call never disturbs the others.
+
+    Args:
+        socket: an open socket; it belongs to the connection from here on.
+        codec: a fresh codec.
+        timeout: seconds without a byte while a reply is due, after which the connection is given
+            up; None for no limit.
+    """
+
+    def __init__(self, socket: Socket, codec: Codec, *, timeout: float | None = None) -> None:
+        self._socket = socket
+        self._codec = codec
+        self._loop = asyncio.get_running_loop()
+        self._view = memoryview(bytearray(_SMALLEST_READ))
+        self._pending: deque[asyncio.Future[Reply] | Batch | Confirmation] = deque()
+        self._unsent = 0
+        self._out: list[Buffer] = []
+        self._flush_scheduled = False
+        self._write_paused = False
+        self._writable_waiters: deque[asyncio.Future[None]] = deque()
+        self._timeout = timeout
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._last_heard = 0.0
+        self.error: Exception | None = None
+        self.client_id: int | None = None
+        self.protocol = 2
+        self.pubsub_mode = False
+        self.on_unasked: Callable[[Reply], None] | None = None
+        self.on_push: Callable[[Push], None] | None = None
+        self.on_lost: Callable[[], None] | None = None
+        self._transport = socket.attach(self)
+
+    @property
+    def peer(self) -> str:
+        """The address of the server, as asked for."""
+        return self._socket.remote_address
+
+    @property
+    def idle(self) -> bool:
+        """Whether no reply is due and the connection stands."""
+        return not self._pending and self.error is None
+
+    @property
+    def congested(self) -> bool:
+        """Whether the server takes bytes more slowly than they are written."""
+        return self._write_paused
+
+    def set_timeout(self, timeout: float | None) -> None:
+        """Change how long a reply may take from now on."""
+        self._timeout = timeout
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if self._pending:
+            self._watch()
+
+    # Sending.
+
+    def send(self, command: Sequence[Argument]) -> asyncio.Future[Reply]:
+        """Send one command; the future gets its reply, or its error as an exception.
+
+        Raises:
+            DataError: an argument cannot be sent.
+            TransportError: the connection is over; nothing was sent.
+        """
+        if self.error is not None:
+            raise connection_error(self.error, sent=False)
+        try:
+            buffers = self._codec.send_buffers(command)
+        except LocalProtocolError as error:
+            raise DataError(str(error)) from None
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._enqueue(future, buffers)
+        return future
+
+    def send_batch(self, commands: Sequence[Sequence[Argument]]) -> asyncio.Future[list[Reply]]:
+        """Send commands together; the future gets all replies, errors among them as values."""
+        if self.error is not None:
+            raise connection_error(self.error, sent=False)
+        buffers: list[Buffer] = []
+        try:
+            for command in commands:
+                buffers += self._codec.send_buffers(command)
+        except LocalProtocolError as error:
+            raise DataError(str(error)) from None
+        future: asyncio.Future[list[Reply]] = self._loop.create_future()
+        self._enqueue(Batch(future, len(commands)), buffers)
+        return future
+
+    def send_subscribe(self, command: Sequence[Argument], count: int) -> asyncio.Future[None]:
+        """Send a command that is answered by ``count`` confirming pushes instead of a reply."""
+        if self.error is not None:
+            raise connection_error(self.error, sent=False)
+        try:
+            buffers = self._codec.send_buffers(command)
+        except LocalProtocolError as error:
+            raise DataError(str(error)) from None
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._enqueue(Confirmation(future, count), buffers)
+        return future
+
+    async def writable(self) -> None:
+        """Wait while the server takes bytes more slowly than they are written."""
+        while self._write_paused and self.error is None:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._writable_waiters.append(waiter)
+            await waiter
+        if self.error is not None:
+            raise connection_error(self.error, sent=False)
+
+    def _enqueue(
+        self, waiter: asyncio.Future[Reply] | Batch | Confirmation, buffers: list[Buffer]
+    ) -> None:
+        if not self._pending:
+            self._watch()
+        self._pending.append(waiter)
+        self._unsent += 1
+        self._out += buffers
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write what was gathered: small pieces as one, large ones in slices while there is room."""
+        self._flush_scheduled = False
+        if self._write_paused or self.error is not None or not self._out:
+            return
+        out, self._out = self._out, []
+        self._unsent = 0
+        small: list[Buffer] = []
+        for index, piece in enumerate(out):
+            if len(piece) < _LARGE:
+                small.append(piece)
+                continue
+            if small:
+                self._transport.write(b"".join(small))
+                small.clear()
+            view = memoryview(piece)
+            while view and not self._write_paused:
+                self._transport.write(view[:_SLICE])
+                view = view[_SLICE:]
+            if self._write_paused:
+                self._out = [view, *out[index + 1 :]] if view else out[index + 1 :]
+                return
+        if small:
+            self._transport.write(small[0] if len(small) == 1 else b"".join(small))
+
+    def pause_writing(self) -> None:
+        """Follow the transport's flow control."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """Follow the transport's flow control."""
+        self._write_paused = False
+        self._flush()
+        if not self._write_paused:
+            self._wake_writers()
+
+    def _wake_writers(self) -> None:
+        while self._writable_waiters:
+            waiter = self._writable_waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # Receiving.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give the event loop room to receive into."""
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take received bytes: find the replies in them and give each to its waiter."""
+        view = self._view
+        if nbytes == len(view) < _LARGEST_READ:
+            self._view = memoryview(bytearray(4 * nbytes))
+        self._last_heard = self._loop.time()
+        try:
+            replies = self._codec.receive_data(view[:nbytes])
+        except RemoteProtocolError as error:
+            self._dispatch(cast("list[Reply]", error.events))
+            self.fail(error)
+        else:
+            self._dispatch(replies)
+
+    def _dispatch(self, replies: list[Reply]) -> None:
+        # The hot loop: one turn a reply.
+        pending = self._pending
+        for reply in replies:
+            kind = reply.__class__
+            if kind is Push:
+                self._pushed(cast("Push", reply))
+                continue
+            if self.pubsub_mode and kind is list and cast("list[Reply]", reply)[:1]:
+                items = cast("list[Reply]", reply)
+                if items[0] in _PUBSUB_KINDS:
+                    self._pushed(Push(items))
+                    continue
+            if not pending:
+                if self.on_unasked is not None:
+                    self.on_unasked(reply)
+                    continue
+                self.fail(RemoteProtocolError("the server sent a reply that nobody asked for"))
+                return
+            waiter = pending[0]
+            if waiter.__class__ is Batch:
+                batch = cast("Batch", waiter)
+                batch.replies.append(reply)
+                batch.remaining -= 1
+                if not batch.remaining:
+                    pending.popleft()
+                    if not batch.future.done():
+                        batch.future.set_result(batch.replies)
+                continue
+            pending.popleft()
+            future = cast(
+                "asyncio.Future[Reply]",
+                waiter.future if isinstance(waiter, Confirmation) else waiter,
+            )
+            if future.done():
+                continue
+            if isinstance(reply, ErrorReply):
+                future.set_exception(error_from_reply(reply))
+            else:
+                future.set_result(reply)
+
+    def _pushed(self, push: Push) -> None:
+        if push and push[0] in _CONFIRMATIONS:
+            waiter = self._pending[0] if self._pending else None
+            if isinstance(waiter, Confirmation):
+                waiter.remaining -= 1
+                if waiter.remaining <= 0:
+                    self._pending.popleft()
+                    if not waiter.future.done():
+                        waiter.future.set_result(None)
+        if self.on_push is not None:
+            self.on_push(push)
+
+    def eof_received(self) -> None:
+        """Take the end of the server's stream."""
+        try:
+            self._codec.receive_eof()
+        except RemoteProtocolError as error:
+            self.fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the connection."""
+        if self.error is None:
+            lost = ConnectionLost(f"{self.peer} closed the connection")
+            if exc is not None:
+                lost = ConnectionLost(f"the connection to {self.peer} was lost: {exc}")
+                lost.__cause__ = exc
+            self._over(lost)
+
+    def _watch(self) -> None:
+        """Start the clock: a reply is due from now on."""
+        self._last_heard = self._loop.time()
+        if self._timeout is not None and self._watchdog is None:
+            self._watchdog = self._loop.call_later(self._timeout, self._watched)
+
+    def _watched(self) -> None:
+        self._watchdog = None
+        if self._timeout is None or not self._pending:
+            return
+        due = self._last_heard + self._timeout
+        if self._loop.time() >= due:
+            self.fail(ReadTimeout(f"{self.peer} sent nothing for {self._timeout} s"))
+        else:
+            self._watchdog = self._loop.call_at(due, self._watched)
+
+    # Ending.
+
+    def fail(self, error: Exception) -> None:
+        """Give the connection up: everyone who waits gets the error."""
+        if self.error is None:
+            self._over(error)
+            self._socket.abort(error)
+
+    async def aclose(self) -> None:
+        """Send what is written and close; whoever still waits gets `SocketClosed`."""
+        if self.error is None:
+            self._flush()
+            self._over(SocketClosed(f"the connection to {self.peer} was closed"))
+        await self._socket.close()
+
+    def _over(self, error: Exception) -> None:
+        self.error = error
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        self._timeout = None
+        self._out.clear()
+        sent = len(self._pending) - self._unsent
+        for index, waiter in enumerate(self._pending):
+            future = waiter.future if isinstance(waiter, Batch | Confirmation) else waiter
+            if not future.done():
+                future.set_exception(connection_error(error, sent=index < sent))
+        self._pending.clear()
+        self._wake_writers()
+        if self.on_lost is not None:
+            self.on_lost()

@@ -1,0 +1,132 @@
+"""MONITOR: every command that the server runs, as it runs it.
+
+Source: https://redis.io/docs/latest/commands/monitor/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from wirekit._errors import SocketClosed
+
+from ._errors import connection_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from wirekit.protocols.resp import Reply
+
+    from ._connection import Connection
+    from ._connections import Connections
+
+__all__ = ["Monitor"]
+
+# 1339518083.107412 [0 127.0.0.1:60866] "keys" "*"
+_LINE = re.compile(r"(?P<time>[0-9.]+) \[(?P<db>[0-9]+) (?P<client>[^\]]*)\] (?P<command>.*)", re.S)
+_WORD = re.compile(r'"(.*?)(?<!\\)"', re.S)
+
+
+class Monitor:
+    """A stream of what the server runs; made by ``client.monitor()``, used with ``async with``.
+
+    It has a connection for itself, which is closed at the end; on a client without connector that
+    is the client's only one. Lines that nobody fetches are kept up to ``max_commands``, then the
+    oldest is dropped; ``dropped`` counts.
+    """
+
+    def __init__(self, connections: Connections, *, max_commands: int) -> None:
+        self.dropped = 0
+        self._connections = connections
+        self._max_commands = max_commands
+        self._lines: deque[str] = deque()
+        self._arrived = asyncio.Event()
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        connection = await self._connections.acquire()
+        connection.on_unasked = self._line
+        connection.on_lost = self._arrived.set
+        self._connection = connection
+        try:
+            await connection.send(["MONITOR"])
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        return self.listen()
+
+    async def listen(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield commands as the server runs them."""
+        while True:
+            yield await self.next_command()
+
+    async def next_command(self) -> dict[str, Any]:
+        """Return the next command: ``time``, ``db``, ``client_address``, ``client_port``, …
+
+        Raises:
+            ConnectionLost: the connection ended.
+        """
+        while not self._lines:
+            connection = self._connection
+            if connection is None or connection.error is not None:
+                error = connection.error if connection is not None else None
+                raise connection_error(error or SocketClosed("the monitor is not open"))
+            self._arrived.clear()
+            await self._arrived.wait()
+        return _parse(self._lines.popleft())
+
+    def _line(self, reply: Reply) -> None:
+        if isinstance(reply, bytes):
+            if len(self._lines) >= self._max_commands:
+                self._lines.popleft()
+                self.dropped += 1
+            self._lines.append(reply.decode("utf-8", "replace"))
+            self._arrived.set()
+
+    def _end(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.on_lost = None
+            self._connections.release(connection, reusable=False)
+        self._arrived.set()
+
+
+def _parse(line: str) -> dict[str, Any]:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return {"time": 0.0, "db": 0, "client_address": "", "client_port": "", "client_type": "",
+                "command": line}
+    client = match["client"]
+    command = " ".join(_WORD.findall(match["command"])).replace('\\"', '"')
+    address, port, kind = client, "", "unix"
+    if client == "lua":
+        address, port, kind = "lua", "", "lua"
+    elif client.startswith("unix:"):
+        address, kind = client[5:], "unix"
+    elif ":" in client:
+        address, port = client.rsplit(":", 1)
+        kind = "tcp"
+    return {
+        "time": float(match["time"]),
+        "db": int(match["db"]),
+        "client_address": address,
+        "client_port": port,
+        "client_type": kind,
+        "command": command,
+    }

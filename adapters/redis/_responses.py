@@ -1,0 +1,130 @@
+"""From a raw reply to what redis-py's users expect of the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal
+
+from redis._parsers.response_callbacks import get_response_callbacks
+
+from ._errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wirekit.protocols.resp import Argument
+
+__all__ = ["Kind", "Plan", "Plans"]
+
+
+class Kind(Enum):
+    """How a command may be sent."""
+
+    PLAIN = "plain"
+    BLOCKING = "blocking"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of a command by its name.
+
+    Attributes:
+        words: the words of the name when there are several; else nothing, the name is sent as it is.
+        kind: how it may be sent.
+        advice: for a refused one, what to do instead.
+        callback: makes the reply what redis-py's users expect.
+    """
+
+    words: tuple[bytes, ...]
+    kind: Kind
+    advice: str
+    callback: Callable[..., Any] | None
+
+
+_BLOCKING = frozenset(
+    "BLPOP BRPOP BLMPOP BZPOPMIN BZPOPMAX BZMPOP BLMOVE BRPOPLPUSH WAIT WAITAOF XREAD XREADGROUP".split()
+)
+_PUBSUB = "use client.pubsub()"
+_TRANSACTION = "use client.pipeline() or client.transaction()"
+_FIXED = "it would change the connection for all its callers; say it when you make the client"
+_REFUSED = {
+    "SUBSCRIBE": _PUBSUB,
+    "PSUBSCRIBE": _PUBSUB,
+    "SSUBSCRIBE": _PUBSUB,
+    "UNSUBSCRIBE": _PUBSUB,
+    "PUNSUBSCRIBE": _PUBSUB,
+    "SUNSUBSCRIBE": _PUBSUB,
+    "MULTI": _TRANSACTION,
+    "EXEC": _TRANSACTION,
+    "DISCARD": _TRANSACTION,
+    "WATCH": _TRANSACTION,
+    "UNWATCH": _TRANSACTION,
+    "MONITOR": "use client.monitor()",
+    "SELECT": _FIXED + " (db=…)",
+    "HELLO": _FIXED + " (protocol=…)",
+    "CLIENT REPLY": "a command without a reply would be waited for in vain",
+    "RESET": _FIXED,
+    "QUIT": "use client.aclose()",
+    "SYNC": "replication is not a command with a reply",
+    "PSYNC": "replication is not a command with a reply",
+}
+
+
+class Plans:
+    """The plans of all commands, each made when the command is first used."""
+
+    def __init__(self, protocol: Literal[2, 3] | None, *, legacy_responses: bool) -> None:
+        table = get_response_callbacks(protocol, legacy_responses)
+        self._callbacks = {str(name).upper(): callback for name, callback in table.items()}
+        self._plans: dict[Argument, Plan] = {}
+
+    def of(self, name: Argument) -> Plan:
+        """Return the plan of the command called ``name``, for example ``"CONFIG GET"``."""
+        plan = self._plans.get(name)
+        return self._make(name) if plan is None else plan
+
+    def set_callback(self, name: str, callback: Callable[..., Any]) -> None:
+        """Use another callback for the command."""
+        self._callbacks[name.upper()] = callback
+        self._plans.clear()
+
+    def _make(self, name: Argument) -> Plan:
+        if isinstance(name, str):
+            text = name.upper()
+        elif isinstance(name, bytes):
+            text = name.decode("utf-8", "replace").upper()
+        else:
+            raise DataError(f"a command's name is str or bytes, not {type(name).__name__}")
+        words = text.split(" ")
+        kind, advice = Kind.PLAIN, _REFUSED.get(text, "")
+        if advice:
+            kind = Kind.REFUSED
+        elif text in _BLOCKING:
+            kind = Kind.BLOCKING
+        elif text == "CLIENT":
+            # execute("CLIENT", "REPLY", …) has the rest of its name in the next argument.
+            kind = Kind.REFUSED
+        plan = Plan(
+            tuple(word.encode() for word in words) if len(words) > 1 else (),
+            kind,
+            advice,
+            self._callbacks.get(text),
+        )
+        if len(self._plans) < 10_000:  # names come from the caller, but perhaps from a user's text
+            self._plans[name] = plan
+        return plan
+
+
+def refuse(plan: Plan, command: tuple[Argument, ...]) -> None:
+    """Raise if the command must not be sent on a connection that others share.
+
+    Raises:
+        DataError: it must not; the text says what to do instead.
+    """
+    name = " ".join(str(word, "utf-8", "replace") if isinstance(word, bytes) else str(word) for word in command[:2])
+    if plan.advice:
+        raise DataError(f"{name.split(' ')[0] if not plan.words else name} cannot be sent here: {plan.advice}")
+    if name.upper() == "CLIENT REPLY":
+        raise DataError(f"{name} cannot be sent here: {_REFUSED['CLIENT REPLY']}")
