@@ -1,8 +1,8 @@
 """Redis and Valkey: redis-py's asyncio commands on any socket.
 
-    async with Redis(socket) as client:
-        await client.set("key", "value")
-        await client.get("key")
+async with Redis(socket) as client:
+await client.set("key", "value")
+await client.get("key")
 """
 
 from __future__ import annotations

@@ -18,14 +18,72 @@ __all__ = ["CACHEABLE", "Cache"]
 
 # Commands whose reply is a function of the keys they name, for which redis-py names the keys too.
 CACHEABLE = frozenset(
-    """
-    BITCOUNT BITPOS EXISTS GEODIST GEOHASH GEOPOS GEOSEARCH GET GETBIT GETRANGE HEXISTS HGET HGETALL
-    HKEYS HLEN HMGET HSTRLEN HVALS JSON.ARRINDEX JSON.ARRLEN JSON.GET JSON.MGET JSON.OBJKEYS
-    JSON.OBJLEN JSON.RESP JSON.STRLEN JSON.TYPE LCS LINDEX LLEN LPOS LRANGE MGET SCARD SDIFF SINTER
-    SINTERCARD SISMEMBER SMEMBERS SMISMEMBER STRLEN SUBSTR SUNION TYPE XLEN XRANGE XREVRANGE ZCARD
-    ZCOUNT ZDIFF ZINTER ZINTERCARD ZLEXCOUNT ZMSCORE ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANK
-    ZREVRANGE ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCORE ZUNION
-    """.split()
+    [
+        "BITCOUNT",
+        "BITPOS",
+        "EXISTS",
+        "GEODIST",
+        "GEOHASH",
+        "GEOPOS",
+        "GEOSEARCH",
+        "GET",
+        "GETBIT",
+        "GETRANGE",
+        "HEXISTS",
+        "HGET",
+        "HGETALL",
+        "HKEYS",
+        "HLEN",
+        "HMGET",
+        "HSTRLEN",
+        "HVALS",
+        "JSON.ARRINDEX",
+        "JSON.ARRLEN",
+        "JSON.GET",
+        "JSON.MGET",
+        "JSON.OBJKEYS",
+        "JSON.OBJLEN",
+        "JSON.RESP",
+        "JSON.STRLEN",
+        "JSON.TYPE",
+        "LCS",
+        "LINDEX",
+        "LLEN",
+        "LPOS",
+        "LRANGE",
+        "MGET",
+        "SCARD",
+        "SDIFF",
+        "SINTER",
+        "SINTERCARD",
+        "SISMEMBER",
+        "SMEMBERS",
+        "SMISMEMBER",
+        "STRLEN",
+        "SUBSTR",
+        "SUNION",
+        "TYPE",
+        "XLEN",
+        "XRANGE",
+        "XREVRANGE",
+        "ZCARD",
+        "ZCOUNT",
+        "ZDIFF",
+        "ZINTER",
+        "ZINTERCARD",
+        "ZLEXCOUNT",
+        "ZMSCORE",
+        "ZRANGE",
+        "ZRANGEBYLEX",
+        "ZRANGEBYSCORE",
+        "ZRANK",
+        "ZREVRANGE",
+        "ZREVRANGEBYLEX",
+        "ZREVRANGEBYSCORE",
+        "ZREVRANK",
+        "ZSCORE",
+        "ZUNION",
+    ]
 )
 
 _Command = tuple[Any, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import redis.exceptions
@@ -16,7 +15,7 @@ from wirekit._errors import AddressError, TransportError
 from wirekit.protocols.resp import decode_text
 from wirekit.sockets import Backoff, as_socket
 
-from ._blocking import blocking
+from ._blocking import Blocking, blocking
 from ._cache import CACHEABLE, Cache
 from ._connections import Connections
 from ._errors import ResponseError
@@ -30,13 +29,10 @@ from ._settings import CredentialSource, Settings
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Self
-
-    from wirekit.protocols.resp import Argument, Push, Reply
+    from wirekit.protocols.resp import Argument, Reply
     from wirekit.sockets import AddressLike, Connector, Socket, SocketLike
-
-    from ._connection import Connection
 
 __all__ = ["Redis"]
 
@@ -201,23 +197,33 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
         if not command:
             command = ("",)
         plan = self._plans.of(command[0])
-        return await self._reply(plan, (*plan.words, *command[1:]) if plan.words else command)
+        command = (*plan.words, *command[1:]) if plan.words else command
+        try:
+            return await self._send(plan, command)
+        except TransportError as error:
+            if not self._may_repeat(error):
+                raise
+        return await self._repeat(plan, command)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command as redis-py's methods do, and return what they return."""
         plan = self._plans.of(args[0])
         command = (*plan.words, *args[1:]) if plan.words else args
         keys = options.pop("keys", None)
-        cache = self._cache
-        if cache is None:
-            if EMPTY_RESPONSE in options:
-                return await self._reply_or_empty(plan, command, options)
-            reply = await self._reply(plan, command)
-        elif keys and plan.kind is Kind.PLAIN and args[0] in CACHEABLE:
-            reply = await self._cached(cache, plan, command, keys)
-        else:
-            cache.forget_arguments(command)
-            reply = await self._reply(plan, command)
+        try:
+            if self._cache is None:
+                reply = await self._send(plan, command)
+            else:
+                reply = await self._send_cached(self._cache, plan, command, keys)
+        except ResponseError:
+            if EMPTY_RESPONSE not in options:
+                raise
+            return options[EMPTY_RESPONSE]
+        except TransportError as error:
+            if not self._may_repeat(error):
+                raise
+            reply = await self._repeat(plan, command)
+        options.pop(EMPTY_RESPONSE, None)
         return self.shape(plan, reply, options)
 
     def shape(self, plan: Plan, reply: Any, options: dict[str, Any]) -> Any:
@@ -229,54 +235,47 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
             return reply
         return plan.callback(reply, **options)
 
-    async def _reply_or_empty(
-        self, plan: Plan, command: tuple[Any, ...], options: dict[str, Any]
-    ) -> Any:
-        empty = options.pop(EMPTY_RESPONSE)
-        try:
-            reply = await self._reply(plan, command)
-        except ResponseError:
-            return empty
-        return self.shape(plan, reply, options)
-
-    async def _reply(self, plan: Plan, command: tuple[Any, ...]) -> Reply:
-        if plan.kind is not Kind.PLAIN:
-            if plan.kind is Kind.BLOCKING:
-                return await self._blocking_reply(command)
-            refuse(plan, command)
+    def _send(self, plan: Plan, command: tuple[Any, ...]) -> Awaitable[Reply]:
         connection = self._connections.current
-        if connection is None or connection.congested:
-            connection = await self._connections.ready()
-        try:
-            return await connection.send(command)
-        except TransportError as error:
-            if not self._may_repeat(error):
-                raise
-        return await self._repeated(command)
+        if connection is not None and plan.kind is Kind.PLAIN and not connection.congested:
+            return connection.send(command)
+        return self._send_slowly(plan, command)
+
+    async def _send_slowly(self, plan: Plan, command: tuple[Any, ...]) -> Reply:
+        if plan.kind is Kind.BLOCKING:
+            how = blocking(command)
+            if how is not None:
+                return await self._send_blocking(command, how)
+        elif plan.kind is Kind.REFUSED:
+            refuse(plan, command)
+        connection = await self._connections.ready()
+        return await connection.send(command)
 
     def _may_repeat(self, error: TransportError) -> bool:
         """A command that was never written, or that does no harm twice, may be sent again."""
         return self._connections.renewable and (self._replay or not getattr(error, "sent", True))
 
-    async def _repeated(self, command: tuple[Any, ...]) -> Reply:
-        for attempt in range(1, self._attempts + 1):
-            connection = await self._connections.ready()
+    async def _repeat(self, plan: Plan, command: tuple[Any, ...]) -> Reply:
+        for _ in range(self._attempts - 1):
             try:
-                return await connection.send(command)
+                return await self._send_slowly(plan, command)
             except TransportError as error:
-                if attempt == self._attempts or not self._may_repeat(error):
+                if not self._may_repeat(error):
                     raise
-        raise AssertionError("attempts is at least 1")
+        return await self._send_slowly(plan, command)
 
-    async def _cached(
+    async def _send_cached(
         self, cache: Cache, plan: Plan, command: tuple[Any, ...], keys: Any
     ) -> Reply:
+        if not keys or plan.kind is not Kind.PLAIN or command[0] not in CACHEABLE:
+            cache.forget_arguments(command)
+            return await self._send(plan, command)
         found, reply = cache.look_up(command)
         if found:
             return reply
         place = cache.reserve(command, keys)
         try:
-            reply = await self._reply(plan, command)
+            reply = await self._send(plan, command)
         except BaseException:
             cache.drop(place)
             raise
@@ -284,10 +283,7 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
 
     # Blocking commands.
 
-    async def _blocking_reply(self, command: tuple[Any, ...]) -> Reply:
-        how = blocking(command)
-        if how is None:
-            return await self._reply(_PLAIN, command)
+    async def _send_blocking(self, command: tuple[Any, ...], how: Blocking) -> Reply:
         left = how.seconds(command)
         if self._connections.renewable or not how.sliceable:
             return await self._salvage.wait(command, how, left)
@@ -401,16 +397,13 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
     def _decoded(self, reply: Reply) -> Any:
         return decode_text(reply, self._encoder.encoding, self._encoder.encoding_errors)
 
-    def _pushed(self, push: Push) -> None:
+    def _pushed(self, push: list[Any]) -> None:
         if self._cache is not None and push and push[0] == b"invalidate":
             self._cache.invalidate(push[1] if len(push) > 1 else None)
 
     def _renewed(self) -> None:
         if self._cache is not None:
             self._cache.clear()
-
-
-_PLAIN = Plan((), Kind.PLAIN, "", None)
 
 
 def _dialler(connector: Connector, address: AddressLike | None) -> Callable[[], Awaitable[Socket]]:

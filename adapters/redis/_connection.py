@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from wirekit._errors import (
     ConnectionLost,
@@ -13,14 +13,15 @@ from wirekit._errors import (
     RemoteProtocolError,
     SocketClosed,
 )
-from wirekit.protocols.resp import Codec, ErrorReply, Push
+from wirekit.protocols.resp import BulkError, Codec, Push, SimpleError
 
 from ._errors import DataError, connection_error, error_from_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from wirekit.protocols.resp import Argument, Buffer, Reply
+    from wirekit.protocols._buffer import Buffer
+    from wirekit.protocols.resp import Argument, ErrorReply, Reply
     from wirekit.sockets import Socket
 
 __all__ = ["Batch", "Confirmation", "Connection"]
@@ -30,9 +31,7 @@ _LARGE = 16384  # pieces from this size on are not joined with others
 _SMALLEST_READ = 4096
 _LARGEST_READ = 1048576
 _CONFIRMATIONS = frozenset(
-    kind + word
-    for kind in (b"", b"p", b"s")
-    for word in (b"subscribe", b"unsubscribe")
+    kind + word for kind in (b"", b"p", b"s") for word in (b"subscribe", b"unsubscribe")
 )
 _PUBSUB_KINDS = _CONFIRMATIONS | {b"message", b"pmessage", b"smessage"}
 
@@ -40,11 +39,11 @@ _PUBSUB_KINDS = _CONFIRMATIONS | {b"message", b"pmessage", b"smessage"}
 class Batch:
     """The replies to several commands that were sent together; waited for once."""
 
-    __slots__ = ("future", "remaining", "replies")
+    __slots__ = ("count", "future", "replies")
 
     def __init__(self, future: asyncio.Future[list[Reply]], count: int) -> None:
         self.future = future
-        self.remaining = count
+        self.count = count
         self.replies: list[Reply] = []
 
 
@@ -56,9 +55,6 @@ class Confirmation:
     def __init__(self, future: asyncio.Future[None], count: int) -> None:
         self.future = future
         self.remaining = count
-
-
-Waiter = "asyncio.Future[Reply] | Batch | Confirmation"
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -76,15 +72,16 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     def __init__(self, socket: Socket, codec: Codec, *, timeout: float | None = None) -> None:
+        self.congested = False  # the server takes bytes more slowly than they are written
         self._socket = socket
         self._codec = codec
         self._loop = asyncio.get_running_loop()
         self._view = memoryview(bytearray(_SMALLEST_READ))
         self._pending: deque[asyncio.Future[Reply] | Batch | Confirmation] = deque()
+        self._batch: Batch | None = None
         self._unsent = 0
         self._out: list[Buffer] = []
         self._flush_scheduled = False
-        self._write_paused = False
         self._writable_waiters: deque[asyncio.Future[None]] = deque()
         self._timeout = timeout
         self._watchdog: asyncio.TimerHandle | None = None
@@ -94,7 +91,7 @@ class Connection(asyncio.BufferedProtocol):
         self.protocol = 2
         self.pubsub_mode = False
         self.on_unasked: Callable[[Reply], None] | None = None
-        self.on_push: Callable[[Push], None] | None = None
+        self.on_push: Callable[[list[Any]], None] | None = None
         self.on_lost: Callable[[], None] | None = None
         self._transport = socket.attach(self)
 
@@ -106,12 +103,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def idle(self) -> bool:
         """Whether no reply is due and the connection stands."""
-        return not self._pending and self.error is None
-
-    @property
-    def congested(self) -> bool:
-        """Whether the server takes bytes more slowly than they are written."""
-        return self._write_paused
+        return not self._pending and self._batch is None and self.error is None
 
     def set_timeout(self, timeout: float | None) -> None:
         """Change how long a reply may take from now on."""
@@ -119,7 +111,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
-        if self._pending:
+        if self._pending or self._batch:
             self._watch()
 
     # Sending.
@@ -131,45 +123,41 @@ class Connection(asyncio.BufferedProtocol):
             DataError: an argument cannot be sent.
             TransportError: the connection is over; nothing was sent.
         """
-        if self.error is not None:
-            raise connection_error(self.error, sent=False)
-        try:
-            buffers = self._codec.send_buffers(command)
-        except LocalProtocolError as error:
-            raise DataError(str(error)) from None
+        buffers = self._packed([command])
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._enqueue(future, buffers)
         return future
 
     def send_batch(self, commands: Sequence[Sequence[Argument]]) -> asyncio.Future[list[Reply]]:
         """Send commands together; the future gets all replies, errors among them as values."""
-        if self.error is not None:
-            raise connection_error(self.error, sent=False)
-        buffers: list[Buffer] = []
-        try:
-            for command in commands:
-                buffers += self._codec.send_buffers(command)
-        except LocalProtocolError as error:
-            raise DataError(str(error)) from None
+        buffers = self._packed(commands)
         future: asyncio.Future[list[Reply]] = self._loop.create_future()
         self._enqueue(Batch(future, len(commands)), buffers)
         return future
 
     def send_subscribe(self, command: Sequence[Argument], count: int) -> asyncio.Future[None]:
         """Send a command that is answered by ``count`` confirming pushes instead of a reply."""
-        if self.error is not None:
-            raise connection_error(self.error, sent=False)
-        try:
-            buffers = self._codec.send_buffers(command)
-        except LocalProtocolError as error:
-            raise DataError(str(error)) from None
+        buffers = self._packed([command])
         future: asyncio.Future[None] = self._loop.create_future()
         self._enqueue(Confirmation(future, count), buffers)
         return future
 
+    def _packed(self, commands: Sequence[Sequence[Argument]]) -> list[Buffer]:
+        if self.error is not None:
+            raise connection_error(self.error, sent=False)
+        try:
+            if len(commands) == 1:
+                return self._codec.send_buffers(commands[0])
+            buffers: list[Buffer] = []
+            for command in commands:
+                buffers += self._codec.send_buffers(command)
+        except LocalProtocolError as error:
+            raise DataError(str(error)) from None
+        return buffers
+
     async def writable(self) -> None:
         """Wait while the server takes bytes more slowly than they are written."""
-        while self._write_paused and self.error is None:
+        while self.congested and self.error is None:
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._writable_waiters.append(waiter)
             await waiter
@@ -191,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         """Write what was gathered: small pieces as one, large ones in slices while there is room."""
         self._flush_scheduled = False
-        if self._write_paused or self.error is not None or not self._out:
+        if self.congested or self.error is not None or not self._out:
             return
         out, self._out = self._out, []
         self._unsent = 0
@@ -204,10 +192,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.write(b"".join(small))
                 small.clear()
             view = memoryview(piece)
-            while view and not self._write_paused:
+            while view and not self.congested:
                 self._transport.write(view[:_SLICE])
                 view = view[_SLICE:]
-            if self._write_paused:
+            if self.congested:
                 self._out = [view, *out[index + 1 :]] if view else out[index + 1 :]
                 return
         if small:
@@ -215,13 +203,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Follow the transport's flow control."""
-        self._write_paused = True
+        self.congested = True
 
     def resume_writing(self) -> None:
         """Follow the transport's flow control."""
-        self._write_paused = False
+        self.congested = False
         self._flush()
-        if not self._write_paused:
+        if not self.congested:
             self._wake_writers()
 
     def _wake_writers(self) -> None:
@@ -253,53 +241,44 @@ class Connection(asyncio.BufferedProtocol):
     def _dispatch(self, replies: list[Reply]) -> None:
         # The hot loop: one turn a reply.
         pending = self._pending
+        batch = self._batch
         for reply in replies:
             kind = reply.__class__
-            if kind is Push:
-                self._pushed(cast("Push", reply))
+            if kind is Push or (self.pubsub_mode and _is_message(reply)):
+                self._pushed(cast("list[Any]", reply))
                 continue
-            if self.pubsub_mode and kind is list and cast("list[Reply]", reply)[:1]:
-                items = cast("list[Reply]", reply)
-                if items[0] in _PUBSUB_KINDS:
-                    self._pushed(Push(items))
-                    continue
-            if not pending:
-                if self.on_unasked is not None:
+            if batch is None:
+                if not pending:
+                    if self.on_unasked is None:
+                        self.fail(RemoteProtocolError("the server sent a reply nobody asked for"))
+                        return
                     self.on_unasked(reply)
                     continue
-                self.fail(RemoteProtocolError("the server sent a reply that nobody asked for"))
-                return
-            waiter = pending[0]
-            if waiter.__class__ is Batch:
-                batch = cast("Batch", waiter)
-                batch.replies.append(reply)
-                batch.remaining -= 1
-                if not batch.remaining:
-                    pending.popleft()
-                    if not batch.future.done():
-                        batch.future.set_result(batch.replies)
-                continue
-            pending.popleft()
-            future = cast(
-                "asyncio.Future[Reply]",
-                waiter.future if isinstance(waiter, Confirmation) else waiter,
-            )
-            if future.done():
-                continue
-            if isinstance(reply, ErrorReply):
-                future.set_exception(error_from_reply(reply))
-            else:
-                future.set_result(reply)
+                waiter = pending.popleft()
+                if not isinstance(waiter, Batch):
+                    if isinstance(waiter, Confirmation):
+                        waiter = cast("asyncio.Future[Reply]", waiter.future)
+                    if not waiter.done():
+                        if kind is SimpleError or kind is BulkError:
+                            waiter.set_exception(error_from_reply(cast("ErrorReply", reply)))
+                        else:
+                            waiter.set_result(reply)
+                    continue
+                batch = self._batch = waiter
+            batch.replies.append(reply)
+            if len(batch.replies) == batch.count:
+                if not batch.future.done():
+                    batch.future.set_result(batch.replies)
+                batch = self._batch = None
 
-    def _pushed(self, push: Push) -> None:
-        if push and push[0] in _CONFIRMATIONS:
-            waiter = self._pending[0] if self._pending else None
-            if isinstance(waiter, Confirmation):
-                waiter.remaining -= 1
-                if waiter.remaining <= 0:
-                    self._pending.popleft()
-                    if not waiter.future.done():
-                        waiter.future.set_result(None)
+    def _pushed(self, push: list[Any]) -> None:
+        waiter = self._pending[0] if self._pending else None
+        if isinstance(waiter, Confirmation) and push[:1] and push[0] in _CONFIRMATIONS:
+            waiter.remaining -= 1
+            if waiter.remaining == 0:
+                self._pending.popleft()
+                if not waiter.future.done():
+                    waiter.future.set_result(None)
         if self.on_push is not None:
             self.on_push(push)
 
@@ -327,7 +306,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _watched(self) -> None:
         self._watchdog = None
-        if self._timeout is None or not self._pending:
+        if self._timeout is None or not (self._pending or self._batch):
             return
         due = self._last_heard + self._timeout
         if self._loop.time() >= due:
@@ -357,6 +336,9 @@ class Connection(asyncio.BufferedProtocol):
             self._watchdog = None
         self._timeout = None
         self._out.clear()
+        if self._batch is not None:
+            self._pending.appendleft(self._batch)
+            self._batch = None
         sent = len(self._pending) - self._unsent
         for index, waiter in enumerate(self._pending):
             future = waiter.future if isinstance(waiter, Batch | Confirmation) else waiter
@@ -366,3 +348,8 @@ class Connection(asyncio.BufferedProtocol):
         self._wake_writers()
         if self.on_lost is not None:
             self.on_lost()
+
+
+def _is_message(reply: Reply) -> bool:
+    """Whether a RESP2 array is what RESP3 would have sent as a push."""
+    return isinstance(reply, list) and reply[:1] != [] and reply[0] in _PUBSUB_KINDS

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis.exceptions
 
 from wirekit._errors import AddressError, BlockedError, BusyError, Error, SocketClosed, TLSError
 
-from ._connection import Connection
 from ._errors import ResponseError, connection_error
 from ._settings import Settings, open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from wirekit.protocols.resp import Push
     from wirekit.sockets import Backoff, Socket
+
+    from ._connection import Connection
 
 __all__ = ["Connections"]
 
@@ -51,7 +51,7 @@ class Connections:
         max_dedicated: int,
         attempts: int,
         backoff: Backoff,
-        on_push: Callable[[Push], None],
+        on_push: Callable[[list[Any]], None],
         on_renewed: Callable[[], None],
     ) -> None:
         self.settings = settings
@@ -199,7 +199,9 @@ class Connections:
         if self._dial is None:
             raise await self._lost_error()
         if self._connecting is None:
-            self._connecting = asyncio.create_task(self._reconnect(), name="wirekit redis reconnect")
+            self._connecting = asyncio.create_task(
+                self._reconnect(), name="wirekit redis reconnect"
+            )
         # Shared by all who wait; one of them giving up stops it for none.
         await asyncio.shield(self._connecting)
 
@@ -223,9 +225,7 @@ class Connections:
         socket, self._socket = self._socket, None
         if socket is None:
             socket = await self._dialled()
-        connection = await open_connection(
-            socket, self.settings, tracking=self.settings.tracking
-        )
+        connection = await open_connection(socket, self.settings, tracking=self.settings.tracking)
         if self._closed:
             await connection.aclose()
             raise self._closed_error()
@@ -252,7 +252,9 @@ class Connections:
 
     async def _lost_error(self) -> Error:
         if self._shared is None:
-            return connection_error(SocketClosed("the client is not open: use async with"), sent=False)
+            return connection_error(
+                SocketClosed("the client is not open: use async with"), sent=False
+            )
         return connection_error(self._shared.error or SocketClosed("closed"), sent=False)
 
     def _closed_error(self) -> Error:

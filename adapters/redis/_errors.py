@@ -11,7 +11,7 @@ Every error raised by this adapter is a `wirekit.Error` and a `redis.exceptions.
 from __future__ import annotations
 
 from functools import cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import redis.exceptions
 from redis._parsers.base import BaseParser
@@ -24,7 +24,9 @@ from wirekit._errors import (
     RemoteProtocolError,
     ServerError,
 )
-from wirekit.protocols.resp import ErrorReply
+
+if TYPE_CHECKING:
+    from wirekit.protocols.resp import ErrorReply
 
 __all__ = ["DataError", "ResponseError", "connection_error", "error_from_reply"]
 

@@ -17,8 +17,7 @@ from ._errors import connection_error
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from wirekit.protocols.resp import Reply
 
@@ -28,8 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Monitor"]
 
 # 1339518083.107412 [0 127.0.0.1:60866] "keys" "*"
-_LINE = re.compile(r"(?P<time>[0-9.]+) \[(?P<db>[0-9]+) (?P<client>[^\]]*)\] (?P<command>.*)", re.S)
-_WORD = re.compile(r'"(.*?)(?<!\\)"', re.S)
+_LINE = re.compile(
+    r"(?P<time>[0-9.]+) \[(?P<db>[0-9]+) (?P<client>[^\]]*)\] (?P<command>.*)", re.DOTALL
+)
+_WORD = re.compile(r'"(.*?)(?<!\\)"', re.DOTALL)
 
 
 class Monitor:
@@ -77,7 +78,7 @@ class Monitor:
             yield await self.next_command()
 
     async def next_command(self) -> dict[str, Any]:
-        """Return the next command: ``time``, ``db``, ``client_address``, ``client_port``, …
+        """Return the next command: ``time``, ``db``, ``client_address``, ``client_port``, ….
 
         Raises:
             ConnectionLost: the connection ended.
@@ -110,8 +111,14 @@ class Monitor:
 def _parse(line: str) -> dict[str, Any]:
     match = _LINE.fullmatch(line)
     if match is None:
-        return {"time": 0.0, "db": 0, "client_address": "", "client_port": "", "client_type": "",
-                "command": line}
+        return {
+            "time": 0.0,
+            "db": 0,
+            "client_address": "",
+            "client_port": "",
+            "client_type": "",
+            "command": line,
+        }
     client = match["client"]
     command = " ".join(_WORD.findall(match["command"])).replace('\\"', '"')
     address, port, kind = client, "", "unix"

@@ -16,8 +16,7 @@ from ._responses import Kind, refuse
 if TYPE_CHECKING:
     from collections.abc import Generator
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from wirekit.protocols.resp import Reply
 
@@ -212,9 +211,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
         raise_on_error: bool,
     ) -> list[Any]:
         results: list[Any] = []
-        for index, ((plan, command, options), reply) in enumerate(
-            zip(stack, replies, strict=True)
-        ):
+        for index, ((plan, command, options), reply) in enumerate(zip(stack, replies, strict=True)):
             empty = options.pop(EMPTY_RESPONSE, _MISSING)
             if isinstance(reply, ErrorReply):
                 if empty is not _MISSING:

@@ -17,10 +17,7 @@ from ._errors import DataError, connection_error
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import TracebackType
-
-    from typing_extensions import Self
-
-    from wirekit.protocols.resp import Push
+    from typing import Self
 
     from ._connection import Connection
     from ._connections import Connections
@@ -252,7 +249,7 @@ class PubSub:
 
     # Messages.
 
-    def _pushed(self, push: Push) -> None:
+    def _pushed(self, push: list[Any]) -> None:
         kind, rest = push[0], push[1:]
         if kind == b"pmessage" and len(rest) == 3:
             pattern, channel, data = rest

@@ -44,7 +44,20 @@ class Plan:
 
 
 _BLOCKING = frozenset(
-    "BLPOP BRPOP BLMPOP BZPOPMIN BZPOPMAX BZMPOP BLMOVE BRPOPLPUSH WAIT WAITAOF XREAD XREADGROUP".split()
+    [
+        "BLPOP",
+        "BRPOP",
+        "BLMPOP",
+        "BZPOPMIN",
+        "BZPOPMAX",
+        "BZMPOP",
+        "BLMOVE",
+        "BRPOPLPUSH",
+        "WAIT",
+        "WAITAOF",
+        "XREAD",
+        "XREADGROUP",
+    ]
 )
 _PUBSUB = "use client.pubsub()"
 _TRANSACTION = "use client.pipeline() or client.transaction()"
@@ -123,8 +136,13 @@ def refuse(plan: Plan, command: tuple[Argument, ...]) -> None:
     Raises:
         DataError: it must not; the text says what to do instead.
     """
-    name = " ".join(str(word, "utf-8", "replace") if isinstance(word, bytes) else str(word) for word in command[:2])
+    name = " ".join(
+        str(word, "utf-8", "replace") if isinstance(word, bytes) else str(word)
+        for word in command[:2]
+    )
     if plan.advice:
-        raise DataError(f"{name.split(' ')[0] if not plan.words else name} cannot be sent here: {plan.advice}")
+        raise DataError(
+            f"{name.split(' ')[0] if not plan.words else name} cannot be sent here: {plan.advice}"
+        )
     if name.upper() == "CLIENT REPLY":
         raise DataError(f"{name} cannot be sent here: {_REFUSED['CLIENT REPLY']}")
