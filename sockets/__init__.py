@@ -7,7 +7,10 @@ from ._connect import Connector, DirectConnector, SocketLike, SocketOptions, as_
 from ._info import SocketInfo
 from ._memory import MemoryTransport, memory_pair
 from ._policy import Policy
-from ._socket import Promise, SecureTransport, Socket
+from ._promise import Promise
+from ._retry import Backoff, with_fallback, with_retry
+from ._scope import Scope
+from ._socket import SecureTransport, Socket, StreamOptions
 from ._stream import ReadableStream, WritableStream
 from ._tls import TLSOptions, TLSTransport
 from ._transport import Transport
@@ -15,17 +18,20 @@ from ._transport import Transport
 __all__ = [
     "Address",
     "AddressLike",
+    "Backoff",
     "Connector",
     "DirectConnector",
     "MemoryTransport",
     "Policy",
     "Promise",
     "ReadableStream",
+    "Scope",
     "SecureTransport",
     "Socket",
     "SocketInfo",
     "SocketLike",
     "SocketOptions",
+    "StreamOptions",
     "TCPAddress",
     "TLSOptions",
     "TLSTransport",
@@ -36,4 +42,6 @@ __all__ = [
     "connect",
     "memory_pair",
     "parse_address",
+    "with_fallback",
+    "with_retry",
 ]

@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import socket as stdlib_socket
 import ssl
-from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Literal, Protocol, Unpack, cast
 
 from wirekit._errors import AddressError
 
 from ._address import Address, AddressLike, TCPAddress, parse_address
+from ._attach import replay
 from ._direct import open_direct
 from ._policy import Policy
-from ._socket import SecureTransport, Socket
+from ._socket import Opener, SecureTransport, Socket, StreamOptions
 from ._tls import TLSOptions, TLSTransport, make_context, server_hostname
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-__all__ = ["Connector", "DirectConnector", "SocketLike", "SocketOptions", "as_socket", "connect"]
+__all__ = [
+    "Connector",
+    "DirectConnector",
+    "SocketLike",
+    "SocketOptions",
+    "as_socket",
+    "connect",
+    "open_socket",
+]
 
 SocketLike = (
     Socket
@@ -36,17 +45,13 @@ class Connector(Protocol):
         ...
 
 
-class SocketOptions(TLSOptions, total=False):
-    """Every option of ``connect`` but its address; see there."""
+class SocketOptions(TLSOptions, StreamOptions, total=False):
+    """Every option of ``connect``; see there."""
 
     secure_transport: SecureTransport
-    allow_half_open: bool
     policy: Policy
     connector: Connector
     connect_timeout: float | None
-    timeout: float | None
-    close_timeout: float
-    high_water_mark: int
 
 
 def connect(
@@ -71,8 +76,8 @@ def connect(
             plain connection that ``start_tls`` will upgrade, and that reads only on demand.
         allow_half_open: keep our direction open after the peer has ended its own.
         policy: which addresses may be connected to; by default any, as the address is taken for
-            the operator's. Use ``Policy.public_only()`` for addresses that come from users. Behind
-            a connector of your own the far side resolves: then only names, ports and literals are
+            the operator's. Use ``Policy.public_only()`` for addresses that come from users. With a
+            connector of your own the far side resolves: then only names, ports and literals are
             checked here.
         connector: makes the connection below, for example through a tunnel.
         connect_timeout: seconds for everything until ``opened``, TLS included; None for no limit.
@@ -99,19 +104,16 @@ def connect(
         if connector is None:
             return await open_direct(target, protocol, rules)
         rules.check_address(target)
-        carrier = await connector(target)
-        return carrier.attach(protocol)
+        return (await open_socket(await connector(target))).attach(protocol)
 
-    opener = open_plain
+    opener: Opener = open_plain
     if secure_transport != "off":
         context = make_context(options)
         name = server_hostname(context, options, str(target))
 
-        async def open_tls(protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        async def open_tls(protocol: asyncio.BaseProtocol) -> None:
             lower = await open_plain(_Waiting())
-            transport = TLSTransport(lower, protocol, context, server_hostname=name)
-            await transport.handshake()
-            return transport
+            await TLSTransport(lower, protocol, context, server_hostname=name).handshake()
 
         if secure_transport == "on":
             opener = open_tls
@@ -136,16 +138,30 @@ class DirectConnector:
 
     async def __call__(self, address: AddressLike) -> Socket:
         """Return an open socket to the address, or raise a `TransportError`."""
-        socket = connect(address, **self._options)
-        try:
-            await socket.opened
-        except BaseException:
-            socket.abort()
-            raise
-        return socket
+        return await open_socket(connect(address, **self._options))
 
 
-def as_socket(carrier: SocketLike, *, remote_address: str | None = None) -> Socket:
+async def open_socket(socket: Socket) -> Socket:
+    """Return the socket once it is open; abort it if that fails or is cancelled.
+
+    Raises:
+        ConnectError: it did not come about.
+    """
+    try:
+        await socket.opened
+    except BaseException:
+        socket.abort()
+        raise
+    return socket
+
+
+def as_socket(
+    carrier: SocketLike,
+    *,
+    remote_address: str | None = None,
+    secure_transport: Literal["off", "starttls"] = "off",
+    **options: Unpack[StreamOptions],
+) -> Socket:
     """Return a `Socket` over anything that carries bytes.
 
     Takes a `Socket` (returned as it is), a connected ``socket.socket``, an asyncio transport, or
@@ -153,29 +169,60 @@ def as_socket(carrier: SocketLike, *, remote_address: str | None = None) -> Sock
     belongs to the socket from then on. An ``ssl.SSLSocket`` cannot be taken over, since the event
     loop cannot drive it: pass the plain socket and use ``start_tls``, or connect with wirekit.
 
+    Args:
+        carrier: what carries the bytes.
+        remote_address: what to call the peer; by default what the carrier says.
+        secure_transport: ``"starttls"`` if ``start_tls`` is to upgrade it. A carrier that is TLS
+            already gives a socket with ``"on"``.
+        **options: see `connect`.
+
     Raises:
         TypeError: something else.
-        AddressError: a socket that is not connected, or no stream socket.
+        AddressError: a socket that is not connected or is closing, or no stream socket.
     """
     if isinstance(carrier, Socket):
         return carrier
     # uvloop's transports have asyncio's methods, but not asyncio's base class.
     if isinstance(carrier, asyncio.Transport) or hasattr(carrier, "set_protocol"):
-        carrier = cast("asyncio.Transport", carrier)
-        return Socket(carrier, remote_address=remote_address or _peer_name(carrier))
+        return _adopt_transport(
+            cast("asyncio.Transport", carrier), remote_address, secure_transport
+        )
     if isinstance(carrier, stdlib_socket.socket):
-        return _adopt_socket(carrier, remote_address)
+        return _adopt_socket(carrier, remote_address, secure_transport, options)
     if isinstance(carrier, tuple) and len(carrier) == 2:  # pyright: ignore[reportUnnecessaryIsInstance, reportUnnecessaryComparison] - callers without types
         reader, writer = carrier
         if isinstance(reader, asyncio.StreamReader) and isinstance(writer, asyncio.StreamWriter):  # pyright: ignore[reportUnnecessaryIsInstance]
-            return _adopt_streams(reader, writer, remote_address)
+            return _adopt_streams(reader, writer, remote_address, secure_transport, options)
     raise TypeError(
         "a socket is a wirekit Socket, a connected socket.socket, an asyncio transport or "
         f"(reader, writer), not {type(carrier).__name__}"
     )
 
 
-def _adopt_socket(sock: stdlib_socket.socket, remote_address: str | None) -> Socket:
+def _adopt_transport(
+    transport: asyncio.Transport,
+    remote_address: str | None,
+    secure_transport: SecureTransport,
+    options: StreamOptions,
+) -> Socket:
+    if transport.is_closing():
+        raise AddressError("the transport is closed")
+    if transport.get_extra_info("ssl_object") is not None:
+        secure_transport = "on"
+    return Socket(
+        transport,
+        remote_address=remote_address or _name(transport.get_extra_info("peername")),
+        secure_transport=secure_transport,
+        **options,
+    )
+
+
+def _adopt_socket(
+    sock: stdlib_socket.socket,
+    remote_address: str | None,
+    secure_transport: SecureTransport,
+    options: StreamOptions,
+) -> Socket:
     if isinstance(sock, ssl.SSLSocket):
         raise AddressError(
             "an ssl.SSLSocket cannot be taken over: pass the plain socket and use start_tls(), "
@@ -189,34 +236,48 @@ def _adopt_socket(sock: stdlib_socket.socket, remote_address: str | None) -> Soc
         raise AddressError(f"the socket is not connected: {error}") from error
     sock.setblocking(False)
 
-    async def open_adopted(protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+    async def open_adopted(protocol: asyncio.BaseProtocol) -> None:
         loop = asyncio.get_running_loop()
         if sock.family == stdlib_socket.AF_UNIX:
-            transport, _ = await loop.create_unix_connection(lambda: protocol, sock=sock)
+            await loop.create_unix_connection(lambda: protocol, sock=sock)
         else:
-            transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
-        return transport
+            await loop.create_connection(lambda: protocol, sock=sock)
 
-    return Socket(open_adopted, remote_address=remote_address or _name(peer))
+    return Socket(
+        open_adopted,
+        remote_address=remote_address or _name(peer),
+        secure_transport=secure_transport,
+        **options,
+    )
 
 
 def _adopt_streams(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote_address: str | None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    remote_address: str | None,
+    secure_transport: SecureTransport,
+    options: StreamOptions,
 ) -> Socket:
     transport = cast("asyncio.Transport", writer.transport)
-    transport.resume_reading()  # the reader may have paused it
-    socket = Socket(transport, remote_address=remote_address or _peer_name(transport))
-    ended = reader.at_eof() or bool(getattr(reader, "_eof", False))
+    if transport.is_closing():
+        raise AddressError("the streams are closed")
+    ended = reader.at_eof() or bool(getattr(reader, "_eof", False))  # at_eof: and nothing unread
     # The reader gives all it holds once it is told that no more will come.
     reader.feed_eof()
-    rest = reader.read()
+    unread = b""
     try:
-        rest.send(None)
+        reader.read().send(None)
     except StopIteration as done:
-        if done.value:
-            socket.readable.received(done.value)
+        unread = cast("bytes", done.value)
+    if not ended:
+        transport.resume_reading()  # the reader may have paused it
+    socket = _adopt_transport(transport, remote_address, secure_transport, options)
+    # A StreamWriter that nobody holds closes its transport.
+    socket.closed.add_done_callback(lambda: writer)
+    receiver = cast("asyncio.Protocol", transport.get_protocol())
+    replay(receiver, unread)
     if ended:
-        socket.readable.end()
+        receiver.eof_received()
     return socket
 
 
@@ -231,10 +292,6 @@ def _with_name(tls: TLSOptions, target: Address) -> TLSOptions:
     if isinstance(target, TCPAddress):
         return cast("TLSOptions", {"server_hostname": target.server_name, **tls})
     return tls
-
-
-def _peer_name(transport: asyncio.Transport) -> str:
-    return _name(transport.get_extra_info("peername"))
 
 
 def _name(peer: object) -> str:

@@ -128,9 +128,13 @@ async def _attempt(info: _AddressInfo) -> socket.socket:
     try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, sockaddr)
+        if sock.getsockname() == sock.getpeername():
+            # RFC 9293 §3.5: a SYN that meets itself opens a connection with nobody.
+            raise OSError(errno.ECONNREFUSED, "connected to itself")
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, f"{sockaddr[0]}: {os.strerror(error.errno or 0)}") from error
+        number = error.errno or 0
+        raise OSError(number, f"{sockaddr[0]}: {os.strerror(number)}") from error
     except BaseException:
         sock.close()
         raise

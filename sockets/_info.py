@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
+    import ssl
 
 __all__ = ["SocketInfo", "describe"]
 

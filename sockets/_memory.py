@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from ._socket import SecureTransport, Socket
+from ._socket import SecureTransport, Socket, StreamOptions
 from ._transport import Transport
 
 if TYPE_CHECKING:
@@ -15,46 +15,51 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryTransport", "memory_pair"]
 
+_FRAGMENT = 65536
+
 
 class MemoryTransport(Transport):
-    """One end of a pair; bytes written here are delivered there, in later turns of the loop."""
+    """One end of a pair; bytes written here are delivered there, in later turns of the loop.
+
+    ``fragment`` says how many of the bytes at hand are delivered to this end at a time.
+    """
 
     def __init__(
         self, protocol: asyncio.BaseProtocol, fragment: Callable[[int], int], delay: float
     ) -> None:
         super().__init__(protocol, {"peername": "memory", "sockname": "memory"})
-        self.peer = self
+        self._peer = self
         self._fragment = fragment
         self._delay = delay
-        self._outgoing: deque[memoryview] = deque()
-        self._outgoing_size = 0
+        self._inbox: deque[memoryview] = deque()
+        self._inbox_size = 0
+        self._inbox_ended = False
         self._eof_written = False
-        self._eof_sent = False
-        self._pump_handle: asyncio.Handle | None = None
+        self._over = False
+        self._delivery: asyncio.Handle | None = None
+
+    def join(self, peer: MemoryTransport) -> None:
+        """Make the other end the one that bytes go to."""
+        self._peer = peer
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Queue bytes for the other end."""
-        if self._eof_written:
-            raise RuntimeError("cannot write after write_eof")
+        """Send bytes to the other end."""
         if self._closing or not data:
             return
-        if self.peer.lost:
-            self._lose(ConnectionResetError("the other end is closed"))
-            return
-        view = memoryview(bytes(data))
-        self._outgoing.append(view)
-        self._outgoing_size += len(view)
+        if self._eof_written:
+            raise RuntimeError("cannot write after write_eof")
+        self._peer.arrived(bytes(data))
         self._update_flow()
-        self._schedule()
 
     def get_write_buffer_size(self) -> int:
         """Number of bytes that the other end has not taken yet."""
-        return self._outgoing_size
+        return self._peer.inbox_size
 
     def write_eof(self) -> None:
         """End this direction behind everything written."""
-        self._eof_written = True
-        self._schedule()
+        if not self._eof_written:
+            self._eof_written = True
+            self._peer.ended()
 
     def pause_reading(self) -> None:
         """Take nothing more from the other end."""
@@ -63,66 +68,89 @@ class MemoryTransport(Transport):
     def resume_reading(self) -> None:
         """Take bytes from the other end again."""
         self._paused = False
-        self.peer._schedule()
+        self._schedule()
 
     def close(self) -> None:
-        """Deliver what is written, then end."""
+        """Deliver what is written, then end; what is not received yet is thrown away."""
         if not self._closing:
-            self._closing = self._eof_written = True
-            self._schedule()
+            self.write_eof()
+            self._closing = True
+            self._empty_inbox()
+            self.taken()
 
     def abort(self) -> None:
         """End at once; the other end sees a reset."""
-        self._closing = True
-        self._lose(None)
-        self.peer._lose(ConnectionResetError("the other end was aborted"))
+        if not self._over:
+            self._end(None)
+            self._peer.reset()
+
+    # Called by the other end.
 
     @property
-    def lost(self) -> bool:
-        """Whether this end is over."""
-        return self._lost
+    def inbox_size(self) -> int:
+        """Number of bytes that have been sent here and not been taken by the receiver."""
+        return self._inbox_size
 
-    def _lose(self, error: Exception | None) -> None:
-        self._closing = True
-        self._outgoing.clear()
-        self._outgoing_size = 0
-        asyncio.get_running_loop().call_soon(self._deliver_lost, error)
+    def arrived(self, data: bytes) -> None:
+        """Take bytes that the other end sends."""
+        if self._over:
+            self._peer.reset()
+        elif not self._closing:
+            self._inbox.append(memoryview(data))
+            self._inbox_size += len(data)
+            self._schedule()
+
+    def ended(self) -> None:
+        """Take the end of the other end's direction."""
+        self._inbox_ended = True
+        self._schedule()
+
+    def taken(self) -> None:
+        """Take note that the other end's inbox has shrunk."""
+        self._update_flow()
+        if self._closing and not self.get_write_buffer_size():
+            self._end(None)
+
+    def reset(self) -> None:
+        """Take the other end's abort."""
+        self._end(ConnectionResetError("the other end was aborted"))
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._over:
+            self._over = self._closing = True
+            asyncio.get_running_loop().call_soon(self._deliver_lost, error)
+            self._empty_inbox()
+
+    def _empty_inbox(self) -> None:
+        self._inbox.clear()
+        self._inbox_size = 0
+        self._peer.taken()
 
     def _schedule(self) -> None:
-        if self._pump_handle is None:
+        if self._delivery is None and self.is_reading():
             loop = asyncio.get_running_loop()
             if self._delay:
-                self._pump_handle = loop.call_later(self._delay, self._pump)
+                self._delivery = loop.call_later(self._delay, self._deliver_next)
             else:
-                self._pump_handle = loop.call_soon(self._pump)
+                self._delivery = loop.call_soon(self._deliver_next)
 
-    def _pump(self) -> None:
-        """Deliver one fragment, or the end, to the other side."""
-        self._pump_handle = None
-        peer = self.peer
-        if self._lost:
+    def _deliver_next(self) -> None:
+        """Deliver one fragment, or the end, to our receiver."""
+        self._delivery = None
+        if not self.is_reading():
             return
-        if self._outgoing and not peer.lost:
-            if not peer.is_reading() and not peer.is_closing():
-                return
-            view = self._outgoing.popleft()
-            piece = view[: max(1, self._fragment(len(view)))]
-            # A peer that is closing no longer reads, like a kernel buffer that is thrown away.
-            taken = len(piece) if peer.is_closing() else peer._deliver(piece)
-            if taken < len(view):
-                self._outgoing.appendleft(view[taken:])
-            self._outgoing_size -= taken
-            self._update_flow()
-            self._schedule()
-        elif self._eof_written:
-            if not self._eof_sent and not peer.lost:
-                if not peer.is_reading() and not peer.is_closing():
-                    return
-                self._eof_sent = True
-                if not peer.is_closing():
-                    peer._deliver_eof()
+        if self._inbox:
+            view = self._inbox.popleft()
+            taken = self._deliver(view[: max(1, self._fragment(len(view)))])
             if self._closing:
-                self._lose(None)
+                return  # within the receiver's call, and the inbox is thrown away
+            if taken < len(view):
+                self._inbox.appendleft(view[taken:])
+            self._inbox_size -= taken
+            self._peer.taken()
+            self._schedule()
+        elif self._inbox_ended:
+            self._deliver_eof()
 
 
 def memory_pair(
@@ -130,35 +158,20 @@ def memory_pair(
     fragment: int | Callable[[int], int] | None = None,
     delay: float = 0.0,
     secure_transport: SecureTransport = "off",
-    allow_half_open: bool = False,
-    timeout: float | None = None,
-    close_timeout: float = 5.0,
-    high_water_mark: int = 65536,
+    **options: Unpack[StreamOptions],
 ) -> tuple[Socket, Socket]:
     """Return two open sockets; what one writes, the other reads.
 
-    ``fragment`` cuts what is delivered: at most so many bytes at a time, or a function from the
-    number at hand to the number to deliver. ``delay`` is the seconds before each delivery. The
-    other options are those of ``connect``, for both ends.
+    ``fragment`` cuts what is delivered: at most so many bytes at a time (64 KiB if None), or a
+    function from the number at hand to the number to deliver. ``delay`` is the seconds before each
+    delivery. The other options are those of ``connect`` and hold for both ends.
     """
-    if fragment is None:
-        cut: Callable[[int], int] = int
-    elif callable(fragment):
-        cut = fragment
-    else:
-        cut = partial(min, fragment)
+    cut = fragment if callable(fragment) else partial(min, fragment or _FRAGMENT)
     ends = [MemoryTransport(asyncio.Protocol(), cut, delay) for _ in range(2)]
-    ends[0].peer, ends[1].peer = ends[1], ends[0]
+    ends[0].join(ends[1])
+    ends[1].join(ends[0])
     left, right = (
-        Socket(
-            end,
-            remote_address="memory",
-            secure_transport=secure_transport,
-            allow_half_open=allow_half_open,
-            timeout=timeout,
-            close_timeout=close_timeout,
-            high_water_mark=high_water_mark,
-        )
+        Socket(end, remote_address="memory", secure_transport=secure_transport, **options)
         for end in ends
     )
     return left, right

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Unpack, cast
 
 from wirekit._errors import (
     AddressError,
@@ -16,69 +16,42 @@ from wirekit._errors import (
     TransportError,
 )
 
-from ._attach import replay, tap
+from ._attach import Receiver, hand_over, replay
 from ._info import SocketInfo, describe
+from ._promise import Promise
 from ._stream import ReadableStream, WritableStream
 from ._tls import TLSOptions, TLSTransport, make_context, server_hostname
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Self
+__all__ = ["Opener", "SecureTransport", "Socket", "StreamOptions"]
 
-__all__ = ["Promise", "SecureTransport", "Socket"]
-
+Opener: TypeAlias = "Callable[[asyncio.BaseProtocol], Awaitable[object]]"
 SecureTransport = Literal["off", "on", "starttls"]
-T = TypeVar("T")
 
 
-class Promise(Generic[T]):
-    """A result that settles once and can be awaited by anyone, any number of times.
+class StreamOptions(TypedDict, total=False):
+    """The options of ``connect`` that have nothing to do with connecting; see there."""
 
-    Cancelling a task that awaits it cancels nothing but that task's wait.
-    """
-
-    def __init__(self) -> None:
-        self._future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        # An outcome that nobody asks for is no fault of the program's.
-        self._future.add_done_callback(lambda future: future.cancelled() or future.exception())
-
-    def __await__(self) -> Generator[object, None, T]:
-        return asyncio.shield(self._future).__await__()
-
-    def done(self) -> bool:
-        """Whether it has settled."""
-        return self._future.done()
-
-    def result(self) -> T:
-        """Return or raise the outcome; `asyncio.InvalidStateError` before there is one."""
-        return self._future.result()
-
-    def exception(self) -> BaseException | None:
-        """Return the error it settled with, or None."""
-        return self._future.exception()
-
-    def add_done_callback(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` from the event loop once it has settled."""
-        self._future.add_done_callback(lambda _: callback())
-
-    def resolve(self, value: T) -> None:
-        """Settle with a value, unless it has settled."""
-        if not self._future.done():
-            self._future.set_result(value)
-
-    def reject(self, error: BaseException) -> None:
-        """Settle with an error, unless it has settled."""
-        if not self._future.done():
-            self._future.set_exception(error)
+    allow_half_open: bool
+    timeout: float | None
+    close_timeout: float
+    high_water_mark: int
 
 
 class Socket:
-    """A connection as people hold it; made by ``connect``, ``as_socket``, ``memory_pair``, connectors.
+    """A connection as people hold it; ``connect``, ``as_socket`` and connectors make it.
 
     It is usable at once: reads and writes wait until it is open. ``async with`` waits until it is
-    open and closes it at the end.
+    open and closes it at the end. Left alone it stays open: the event loop keeps it alive.
+
+    When the peer ends its direction, ours is ended too, unless ``allow_half_open``: what is
+    written is sent, ``closed`` settles, writes raise `ConnectionLost`, and what was received stays
+    readable. The end is noticed when it arrives, read or not, as long as less than 256 KiB are
+    unread; on a ``"starttls"`` socket only a read notices it.
 
     Attributes:
         opened: settles with a `SocketInfo` once connected (and, for TLS, verified), or with the
@@ -89,12 +62,13 @@ class Socket:
         writable: the bytes that go to the peer.
         upgraded: whether ``start_tls`` or ``attach`` has given the connection to another object.
         secure_transport: ``"off"``, ``"on"`` (it is TLS) or ``"starttls"`` (it may become TLS).
+        successor: the TLS socket that ``start_tls`` returned, if it was called.
         close_reason: what ``close`` was given, or the error that ended the connection.
     """
 
     def __init__(
         self,
-        opener: Callable[[asyncio.BaseProtocol], Awaitable[asyncio.Transport]] | asyncio.Transport,
+        opener: Opener | asyncio.Transport,
         *,
         remote_address: str,
         secure_transport: SecureTransport = "off",
@@ -108,6 +82,7 @@ class Socket:
         self.remote_address = remote_address
         self.secure_transport: SecureTransport = secure_transport
         self.upgraded = False
+        self.successor: Socket | None = None
         self.close_reason: object = None
         self._allow_half_open = allow_half_open
         self._connect_timeout = connect_timeout
@@ -116,6 +91,7 @@ class Socket:
         self._high_water_mark = high_water_mark
         self._tls: TLSOptions = tls or {}
         self._transport: asyncio.Transport | None = None
+        self._info: SocketInfo | None = None
         self._attached = False
         self._closing = False
         self._closer: asyncio.TimerHandle | None = None
@@ -130,10 +106,20 @@ class Socket:
         self.writable = WritableStream(
             opened=self.opened, timeout=timeout, on_ended=self._direction_ended
         )
+        receiver = Receiver(
+            connection_made=self._made,
+            data_received=self.readable.received,
+            eof_received=self._eof_received,
+            connection_lost=self._lost,
+            pause_writing=self.writable.pause,
+            resume_writing=self.writable.resume,
+        )
         if callable(opener):
-            self._task = asyncio.create_task(self._run(opener), name=f"wirekit connect {self}")
+            run = self._run(opener, receiver)
+            self._task = asyncio.create_task(run, name=f"wirekit connect {remote_address}")
+            self._task.add_done_callback(self._never_ran)
         else:
-            opener.set_protocol(_Receiver(self))
+            hand_over(opener, receiver)
             self._made(opener)
             self._open()
 
@@ -173,25 +159,28 @@ class Socket:
         """Send what is written, then end the connection; await the result to see it done.
 
         Never raises and never hangs: what the peer does not take within ``close_timeout`` seconds
-        is dropped. Before the socket is open this gives up connecting, and ``opened`` settles with
-        `SocketClosed`. Every call returns the same promise.
+        is dropped, and so is what was received and not read. Before the socket is open this gives
+        up connecting, and ``opened`` settles with `SocketClosed`. Every call returns the same
+        promise.
         """
-        if not self._closing and not self.closed.done():
+        if not self._closing:
             self._closing = True
-            self.close_reason = reason
-            error = SocketClosed(f"the socket to {self.remote_address} was closed on this side")
-            self.readable.failed(error)
+            if self.close_reason is None:
+                self.close_reason = reason
+            error = self._closed_here()
+            self.readable.shut(error)
             self.writable.failed(error)
-            if self._transport is not None and self.opened.done():
+            if not self.opened.done() and self._task is not None:
+                # Not before its first step: a task that is cancelled then never runs at all.
+                asyncio.get_running_loop().call_soon(self._task.cancel)
+            elif self._transport is not None:
                 self._end(self._transport)
-            elif self._task is not None:
-                self._task.cancel()
         return self._close
 
     def abort(self, reason: object = None) -> None:
         """End the connection at once; what is not sent is dropped and the peer may see a reset."""
         self.close(reason)
-        if self._transport is not None and not self.closed.done():
+        if self._transport is not None:
             self._transport.abort()
 
     def start_tls(self, *, trailing_data: bytes = b"", **tls: Unpack[TLSOptions]) -> Socket:
@@ -203,8 +192,11 @@ class Socket:
         in plaintext and would be taken for something that came by TLS.
 
         Raises:
-            AddressError: the socket is TLS already, or not made with ``secure_transport="starttls"``.
-            SocketClosed: it is closed.
+            AddressError: the socket is TLS already, or not made with
+                ``secure_transport="starttls"``, or an option is wrong.
+            SocketClosed: it was closed on this side.
+            ConnectError: it never came to be open.
+            ConnectionLost: the peer has ended it, or one direction has ended.
             BusyError: a read or a write is under way, or it was upgraded before.
             TLSError: plaintext stood behind the go-ahead; the connection is aborted.
         """
@@ -214,37 +206,35 @@ class Socket:
             raise AddressError('cannot start TLS: connect with secure_transport="starttls"')
         if self.upgraded and not self._attached:
             raise BusyError("start_tls was called before: use the socket that it returned")
-        if self._closing or self.closed.done():
-            raise SocketClosed("the socket was closed before TLS could start")
+        self._check_alive("start TLS")
         if self.readable.locked or self.writable.locked:
             raise BusyError("cannot start TLS while a read or a write is under way")
+        if self.readable.ended or self.writable.ended:
+            raise ConnectionLost("cannot start TLS: one direction has ended already")
         options = cast("TLSOptions", {**self._tls, **tls})
         context = make_context(options)
         name = server_hostname(context, options, self.remote_address)
-        self.upgraded, self._attached = True, False
         unread, _ = self.readable.detach()
         self.writable.detach()
         if unread or trailing_data:
-            self.abort("plaintext behind the go-ahead for TLS")
-            raise TLSError("the peer sent plaintext behind its go-ahead for TLS; connection aborted")
-        if self._transport is not None:
-            self._transport.pause_reading()  # until the TLS engine takes what comes
+            error = TLSError("the peer sent plaintext behind its go-ahead for TLS; aborted")
+            self.abort(error)
+            raise error
+        self.upgraded, self._attached = True, False
+        carrier = self._release() if self.opened.done() else None
 
-        async def upgrade(protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-            try:
-                await self.opened
-                lower = self._transport_or_fail()
-            except BaseException:
-                self.abort()
-                raise
-            self._transport = None
-            self._cancel_closer()
-            self.closed.resolve(None)
-            transport = TLSTransport(lower, protocol, context, server_hostname=name)
-            await transport.handshake()
-            return transport
+        async def upgrade(protocol: asyncio.BaseProtocol) -> None:
+            lower = carrier
+            if lower is None:
+                try:
+                    await self.opened
+                    lower = self._release()
+                except BaseException:
+                    self.abort()
+                    raise
+            await TLSTransport(lower, protocol, context, server_hostname=name).handshake()
 
-        return Socket(
+        self.successor = Socket(
             upgrade,
             remote_address=self.remote_address,
             secure_transport="on",
@@ -254,6 +244,7 @@ class Socket:
             close_timeout=self._close_timeout,
             high_water_mark=self._high_water_mark,
         )
+        return self.successor
 
     def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
         """Hand the transport to an asyncio protocol, which speaks on it from now on.
@@ -263,21 +254,25 @@ class Socket:
         ``abort``, ``info`` and ``start_tls`` stay in use.
 
         Raises:
+            SocketClosed: it was closed on this side.
+            ConnectError: it never came to be open.
+            ConnectionLost: the peer has ended it.
             BusyError: not open yet, in use by a read or write, or attached before.
-            SocketClosed: it is closed.
         """
-        if self._closing or self.closed.done():
-            raise SocketClosed("cannot attach: the socket is closed")
+        if self.upgraded:
+            raise BusyError("cannot attach: something else has taken over this socket")
+        self._check_alive("attach")
         if self._transport is None or not self.opened.done():
             raise BusyError("cannot attach: the socket is not open yet, await socket.opened first")
-        if self.upgraded or self.readable.locked or self.writable.locked:
-            raise BusyError("cannot attach: the socket is in use")
+        if self.readable.locked or self.writable.locked:
+            raise BusyError("cannot attach while a read or a write is under way")
         transport = self._transport
         self.upgraded = self._attached = True
         unread, eof = self.readable.detach()
         write_paused = self.writable.detach()
-        transport.resume_reading()
-        transport.set_protocol(tap(protocol, self._lost))
+        if not eof and not transport.is_closing():
+            transport.resume_reading()
+        hand_over(transport, protocol, self._lost)
         protocol.connection_made(transport)
         if write_paused:
             protocol.pause_writing()
@@ -312,43 +307,54 @@ class Socket:
 
     # Opening.
 
-    async def _run(
-        self, opener: Callable[[asyncio.BaseProtocol], Awaitable[asyncio.Transport]]
-    ) -> None:
+    async def _run(self, opener: Opener, receiver: asyncio.BaseProtocol) -> None:
+        limit = asyncio.timeout(self._connect_timeout)
         try:
-            async with asyncio.timeout(self._connect_timeout):
-                await opener(_Receiver(self))
-        except TimeoutError as error:
-            if not isinstance(error, ConnectTimeout):
-                text = f"no connection to {self.remote_address} within {self._connect_timeout} s"
-                error = ConnectTimeout(text)
-            self._failed(error)
-        except asyncio.CancelledError:
-            self._failed(SocketClosed(f"closed before {self.remote_address} was connected"))
-            if not self._closing:
+            async with limit:
+                await opener(receiver)
+        except BaseException as error:
+            self._failed(self._why(error, expired=limit.expired()))
+            # Whoever cancelled the task itself, as asyncio.run does at its end, sees it cancelled.
+            if not isinstance(error, Exception) and not self._closing:
                 raise
-        except TransportError as error:
-            self._failed(error)
-        except OSError as error:
-            text = f"cannot connect to {self.remote_address}: {error}"
-            self._failed(ConnectError(text, errno=error.errno))
-        except Exception as error:
-            # A connector of the user's may raise anything; nobody but our callers sees it.
-            self._failed(error)
         else:
             self._open()
 
-    def _made(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        transport.set_write_buffer_limits(self._high_water_mark)
-        self.readable.made(transport)
-        self.writable.made(transport)
+    def _never_ran(self, task: asyncio.Task[None]) -> None:
+        if not self.opened.done():  # cancelled before its first step
+            self._failed(self._closed_here())
+
+    def _why(self, error: BaseException, *, expired: bool) -> Exception:
+        if self._closing or isinstance(error, asyncio.CancelledError):
+            return self._closed_here()
+        if expired and isinstance(error, TimeoutError):
+            text = f"no connection to {self.remote_address} within {self._connect_timeout} s"
+            return ConnectTimeout(text)
+        if isinstance(error, OSError) and not isinstance(error, TransportError):
+            kind = ConnectTimeout if isinstance(error, TimeoutError) else ConnectError
+            text = f"cannot connect to {self.remote_address}: {error}"
+            reason = kind(text, errno=error.errno)
+            reason.__cause__ = error
+            return reason
+        # A connector of the user's may raise anything; nobody but our callers sees it.
+        return error if isinstance(error, Exception) else self._closed_here()
+
+    def _made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._info = describe(self.remote_address, transport)
+        self._transport.set_write_buffer_limits(self._high_water_mark)
+        self.readable.made(self._transport)
+        self.writable.made(self._transport)
 
     def _open(self) -> None:
-        if self._transport is None:
-            self._failed(ConnectionLost(f"{self.remote_address} ended the connection at once"))
+        if self._closing:
+            self._failed(self._closed_here())
+        elif self._info is None:
+            self._failed(ConnectError(f"the connector to {self.remote_address} opened nothing"))
         else:
-            self.opened.resolve(describe(self.remote_address, self._transport))
+            self.opened.resolve(self._info)
+            if self._transport is None:  # and lost again
+                self.closed.resolve(None)
 
     def _failed(self, error: Exception) -> None:
         if self._transport is not None:
@@ -359,15 +365,32 @@ class Socket:
         if isinstance(error, SocketClosed):
             self.closed.resolve(None)
         else:
-            self.close_reason = self.close_reason or error
+            self.close_reason = error
             self.closed.reject(error)
 
-    def _transport_or_fail(self) -> asyncio.Transport:
-        if self._transport is None:
-            raise SocketClosed(f"the socket to {self.remote_address} is closed")
-        return self._transport
-
     # Ending.
+
+    def _closed_here(self) -> SocketClosed:
+        return SocketClosed(f"the socket to {self.remote_address} was closed on this side")
+
+    def _check_alive(self, step: str) -> None:
+        if self._closing:
+            raise SocketClosed(f"cannot {step}: the socket was closed on this side")
+        if self.opened.done():
+            self.opened.result()
+        if self.closed.done() or (self.readable.ended and not self._allow_half_open):
+            raise ConnectionLost(f"cannot {step}: {self.remote_address} ended the connection")
+
+    def _release(self) -> asyncio.Transport:
+        """Give the transport to another socket."""
+        if self._transport is None:
+            raise ConnectionLost(f"the connection to {self.remote_address} was lost")
+        transport, self._transport = self._transport, None
+        self._cancel_closer()
+        self.closed.resolve(None)
+        if not transport.is_closing():
+            transport.pause_reading()  # until the next one takes what comes
+        return transport
 
     def _end(self, transport: asyncio.Transport) -> None:
         """Close gracefully, but not for longer than ``close_timeout``."""
@@ -399,39 +422,14 @@ class Socket:
         self._cancel_closer()
         self._transport = None
         if self._closing:
-            reason: TransportError = SocketClosed("the socket was closed on this side")
+            reason: TransportError = self._closed_here()
         else:
             text = f"the connection to {self.remote_address} was lost"
             reason = ConnectionLost(f"{text}: {error}" if error else text)
             reason.__cause__ = error
-            self.close_reason = self.close_reason or reason
-        if error is not None or not self.readable.ended:
-            self.readable.failed(reason)
+            if self.close_reason is None and not self.readable.ended:
+                self.close_reason = reason
+        self.readable.failed(reason)
         self.writable.failed(reason)
         if self.opened.done():
             self.closed.resolve(None)
-
-
-class _Receiver(asyncio.Protocol):
-    """What a Socket's transport talks to until something is attached."""
-
-    def __init__(self, socket: Socket) -> None:
-        self._socket = socket
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._socket._made(cast("asyncio.Transport", transport))
-
-    def data_received(self, data: bytes) -> None:
-        self._socket.readable.received(data)
-
-    def eof_received(self) -> bool:
-        return self._socket._eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._socket._lost(exc)
-
-    def pause_writing(self) -> None:
-        self._socket.writable.pause()
-
-    def resume_writing(self) -> None:
-        self._socket.writable.resume()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from typing import TYPE_CHECKING
 
 from wirekit._errors import (
@@ -26,10 +25,13 @@ _READ_AHEAD = 262144  # bytes kept for the reader before the transport is paused
 class ReadableStream:
     """The bytes that come from the peer.
 
-    Cancelling a call loses no byte: what it would have returned stays for the next call.
+    Cancelling a call loses no byte: what it would have returned stays for the next call. With
+    ``on_demand`` the transport reads only while a call waits for bytes.
     """
 
-    def __init__(self, *, opened: Awaitable[object], timeout: float | None, on_demand: bool) -> None:
+    def __init__(
+        self, *, opened: Awaitable[object], timeout: float | None, on_demand: bool
+    ) -> None:
         self._opened = opened
         self._timeout = timeout
         self._on_demand = on_demand
@@ -39,6 +41,7 @@ class ReadableStream:
         self._paused = False
         self._eof = False
         self._error: Exception | None = None
+        self._ours = False  # whether the error is our own doing and bytes left unread are dropped
         self._reading = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -69,7 +72,9 @@ class ReadableStream:
     async def read_into(self, buffer: bytearray | memoryview) -> int:
         """Like ``read``, into a writable buffer; return the number of bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
-        data = await self.read(max(1, len(view)))
+        if view.readonly or not view:
+            raise ValueError("read_into needs a writable buffer with room for at least one byte")
+        data = await self.read(len(view))
         view[: len(data)] = data
         return len(data)
 
@@ -89,7 +94,7 @@ class ReadableStream:
         if len(self._buffer) < count:
             raise ConnectionLost(
                 f"the stream ended after {len(self._buffer)} of {count} expected bytes"
-            )
+            ) from self._error
         return self._take(count)
 
     async def read_until(self, separator: bytes = b"\r\n", max_bytes: int = 65536) -> bytes:
@@ -119,7 +124,8 @@ class ReadableStream:
             return self._take(end + len(separator))
         if len(self._buffer) >= max_bytes:
             raise MessageTooLarge(f"no separator within {max_bytes} bytes")
-        raise ConnectionLost(f"the stream ended after {len(self._buffer)} bytes without separator")
+        text = f"the stream ended after {len(self._buffer)} bytes without separator"
+        raise ConnectionLost(text) from self._error
 
     def __aiter__(self) -> ReadableStream:
         return self
@@ -136,38 +142,35 @@ class ReadableStream:
             raise BusyError("another call is reading this stream")
         self._reading = True
         try:
-            if self._timeout is None:
-                await self._wait(enough)
-                return
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await self._wait(enough)
-            except TimeoutError:
-                raise ReadTimeout(f"nothing arrived within {self._timeout} s") from None
+            if self._transport is None and self._error is None:
+                await self._opened
+            while not (self._ours or enough() or self._eof or self._error is not None):
+                await self._more()
         finally:
             self._reading = False
+        if self._error is not None and (self._ours or not (self._buffer or self._eof)):
+            raise self._error.with_traceback(None)
 
-    async def _wait(self, enough: Callable[[], bool]) -> None:
-        if self._transport is None and self._error is None:
-            await self._opened
-        while not (isinstance(self._error, SocketClosed | BusyError) or enough() or self._eof):
-            if self._error is not None:
-                break
-            self._resume()
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
+    async def _more(self) -> None:
+        """Wait until something happens to the stream."""
+        self._resume()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            if self._timeout is None:
                 await self._waiter
-            finally:
-                self._waiter = None
-                if self._on_demand:
-                    self._pause()
-        if self._error is not None and (
-            isinstance(self._error, SocketClosed | BusyError) or not self._buffer
-        ):
-            raise _again(self._error)
+            else:
+                async with asyncio.timeout(self._timeout):
+                    await self._waiter
+        except TimeoutError:
+            raise ReadTimeout(f"nothing arrived within {self._timeout} s") from None
+        finally:
+            self._waiter = None
+            if self._on_demand:
+                self._pause()
 
     def _take(self, count: int) -> bytes:
-        data = bytes(memoryview(self._buffer)[:count])
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:count])
         del self._buffer[:count]
         if not self._on_demand and len(self._buffer) < self._wanted:
             self._resume()
@@ -179,9 +182,11 @@ class ReadableStream:
             self._transport.pause_reading()
 
     def _resume(self) -> None:
+        # Behind the end of the stream asyncio's transports would read that end once more.
         if self._paused and self._transport is not None and not self._transport.is_closing():
-            self._paused = False
-            self._transport.resume_reading()
+            self._paused = self._eof
+            if not self._eof:
+                self._transport.resume_reading()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -208,17 +213,24 @@ class ReadableStream:
         self._wake()
 
     def failed(self, error: Exception) -> None:
-        """End the stream with an error; the first one counts."""
+        """Note that the connection broke; what was received is still there to read."""
         if self._error is None:
             self._error = error
+        self._wake()
+
+    def shut(self, error: Exception) -> None:
+        """End the stream on our side: every call raises this error from now on."""
+        if not self._ours:
+            self._ours = True
+            self._error = error
+            self._buffer.clear()
         self._wake()
 
     def detach(self) -> tuple[bytes, bool]:
         """Give up what is not read and whether the end was seen; later calls raise BusyError."""
         data = bytes(self._buffer)
-        self._buffer.clear()
         self._transport = None
-        self._error = BusyError("an adapter or a TLS upgrade has taken over this socket")
+        self.shut(BusyError("an adapter or a TLS upgrade has taken over this socket"))
         return data, self._eof
 
 
@@ -239,42 +251,45 @@ class WritableStream:
         self._error: Exception | None = None
         self._eof = False
         self._paused = False
+        self._waiting = 0
         self._waiters: set[asyncio.Future[None]] = set()
 
     @property
     def locked(self) -> bool:
-        """Whether a call is waiting for the peer to take bytes."""
-        return bool(self._waiters)
+        """Whether a call is waiting until the socket is open, or for the peer to take bytes."""
+        return self._waiting > 0
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of ``data``; returns at once unless more than the high-water mark is unsent.
 
-        Cancelled while waiting, the bytes are sent nevertheless: they are in the transport.
+        Cancelled while waiting for the peer, the bytes are sent nevertheless: the transport has
+        them. The caller may change or reuse ``data`` at once.
 
         Raises:
-            WriteTimeout: the peer took too little within the socket's ``timeout``.
+            WriteTimeout: the peer took nothing within the socket's ``timeout``.
             ConnectionLost: the connection broke.
             SocketClosed: this side closed the socket or this direction.
             TypeError: not a bytes-like object; text is not encoded for you.
         """
         if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
             raise TypeError(f"write() takes a bytes-like object, not {type(data).__name__}")
-        if self._transport is None and self._error is None:
-            await self._opened
-        self._check().write(data)
+        transport = await self._usable()
+        # Transports may keep what they are given; the caller may go on using a buffer.
+        transport.write(data if isinstance(data, bytes) else bytes(data))
         await self.drain()
 
     async def drain(self) -> None:
-        """Wait until less than the high-water mark is unsent."""
+        """Wait until less than the high-water mark is unsent; raises what ``write`` raises."""
         if self._error is not None:
-            self._check()
-        if not self._paused:
-            return
+            raise self._error.with_traceback(None)
+        self._waiting += 1
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._wait()
-        except TimeoutError:
-            raise WriteTimeout(f"the peer took too little within {self._timeout} s") from None
+            while self._paused and self._transport is not None:
+                await self._wait(self._transport)
+        finally:
+            self._waiting -= 1
+        if self._error is not None:
+            raise self._error.with_traceback(None)
 
     async def write_eof(self) -> None:
         """End this direction behind everything written (a FIN); reading goes on.
@@ -282,9 +297,7 @@ class WritableStream:
         Raises:
             NotImplementedError: the carrier cannot end one direction alone.
         """
-        if self._transport is None and self._error is None:
-            await self._opened
-        transport = self._check()
+        transport = await self._usable()
         if not transport.can_write_eof():
             raise NotImplementedError("this carrier cannot end one direction alone; use close()")
         self._eof = True
@@ -296,23 +309,33 @@ class WritableStream:
         """Whether ``write_eof`` was called."""
         return self._eof
 
-    async def _wait(self) -> None:
-        while self._paused and self._error is None:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
+    async def _usable(self) -> asyncio.Transport:
+        """Return the transport once it is open."""
+        if self._transport is None and self._error is None:
+            self._waiting += 1
             try:
-                await waiter
+                await self._opened
             finally:
-                self._waiters.discard(waiter)
+                self._waiting -= 1
         if self._error is not None:
-            self._check()
-
-    def _check(self) -> asyncio.Transport:
-        if self._error is not None:
-            raise _again(self._error)
+            raise self._error.with_traceback(None)
         if self._eof or self._transport is None:
             raise SocketClosed("this direction was ended by write_eof()")
         return self._transport
+
+    async def _wait(self, transport: asyncio.Transport) -> None:
+        """Wait until something happens to the stream; the peer must take some bytes meanwhile."""
+        unsent = transport.get_write_buffer_size()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await waiter
+        except TimeoutError:
+            if transport.get_write_buffer_size() >= unsent:
+                raise WriteTimeout(f"the peer took nothing within {self._timeout} s") from None
+        finally:
+            self._waiters.discard(waiter)
 
     def _wake(self) -> None:
         for waiter in self._waiters:
@@ -338,17 +361,11 @@ class WritableStream:
         """End the stream with an error; the first one counts."""
         if self._error is None:
             self._error = error
+        self._transport = None
         self._wake()
 
     def detach(self) -> bool:
         """Give up the transport; later calls raise BusyError. Return whether writing is paused."""
-        self._transport = None
         self._error = BusyError("an adapter or a TLS upgrade has taken over this socket")
+        self._transport = None
         return self._paused
-
-
-def _again(error: Exception) -> Exception:
-    """Return a copy to raise: a stored exception would collect one traceback a call."""
-    again = copy.copy(error)
-    again.__cause__ = error.__cause__
-    return again

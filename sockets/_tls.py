@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from wirekit._errors import AddressError, ConnectionLost, TLSError
 
-from ._transport import Transport
+from ._address import TCPAddress
+from ._attach import hand_over
+from ._transport import Transport, offered_buffer
 
 if TYPE_CHECKING:
     import os
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TLSOptions", "TLSTransport", "make_context", "server_hostname"]
 
 _RECORDS = 65536  # plaintext encrypted, and ciphertext received, at a time
+_ALERT_TIMEOUT = 1.0  # seconds that the alert of a failed handshake has to get out
 
 
 class TLSOptions(TypedDict, total=False):
@@ -26,7 +30,8 @@ class TLSOptions(TypedDict, total=False):
     ``ssl_context`` replaces the verifying default context and excludes the three entries after it:
     ``ca_file`` (PEM file trusted instead of the system's authorities), ``client_certificate``
     (PEM file with certificate and key, or a pair of files) and ``alpn`` (protocols, best first).
-    ``server_hostname`` is the name that the certificate must carry, by default the host connected to.
+    ``server_hostname`` is the name that the certificate must carry, by default the host that is
+    connected to.
     """
 
     ssl_context: ssl.SSLContext
@@ -51,9 +56,8 @@ def make_context(options: TLSOptions) -> ssl.SSLContext:
     if own is not None:
         beside = options.keys() & {"ca_file", "client_certificate", "alpn"}
         if beside:
-            raise AddressError(
-                f"{', '.join(sorted(beside))} cannot stand beside ssl_context: set it on the context"
-            )
+            names = ", ".join(sorted(beside))
+            raise AddressError(f"{names} cannot stand beside ssl_context: set it on the context")
         return own
     try:
         context = ssl.create_default_context(cafile=options.get("ca_file"))
@@ -73,12 +77,14 @@ def server_hostname(context: ssl.SSLContext, options: TLSOptions, remote: str) -
     """Return the name that the certificate must carry.
 
     Raises:
-        AddressError: there is none, and the context wants one.
+        AddressError: there is none, and the context wants one; or it is no host name.
     """
     name = options.get("server_hostname")
-    if name is None and context.check_hostname:
+    if name is not None:
+        return TCPAddress(name, 1).server_name
+    if context.check_hostname:
         raise AddressError(f"TLS to {remote} needs server_hostname: the name in its certificate")
-    return name
+    return None
 
 
 class TLSTransport(Transport):
@@ -115,18 +121,24 @@ class TLSTransport(Transport):
         self._eof_sent = False
         self._eof_seen = False
         self._error: Exception | None = None
+        self._closer: asyncio.TimerHandle | None = None
 
     async def handshake(self) -> None:
         """Take over the lower transport and return when TLS stands and the peer is verified.
 
         Raises:
-            TLSError: it does not come to stand; the lower transport is aborted.
+            TLSError: it does not come to stand; the lower transport is closed.
         """
-        self._lower.set_protocol(_Ciphertext(self))
+        if self._lower.is_closing():
+            raise self._lost_in_handshake()
+        hand_over(self._lower, _Ciphertext(self))
         self._step_handshake()
-        self._lower.resume_reading()
+        if not self._lower.is_closing():
+            self._lower.resume_reading()
         try:
             await self._handshake
+        except TLSError:
+            raise  # closing already, behind an alert
         except BaseException:
             self.abort()
             raise
@@ -141,10 +153,10 @@ class TLSTransport(Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send; what the lower transport cannot take yet waits here."""
-        if self._eof_wanted:
-            raise RuntimeError("cannot write after write_eof")
         if self._closing or not data:
             return
+        if self._eof_wanted:
+            raise RuntimeError("cannot write after write_eof")
         view = memoryview(data)
         if not view.readonly:
             view = memoryview(bytes(view))
@@ -198,19 +210,21 @@ class TLSTransport(Transport):
 
     def received(self, data: memoryview) -> None:
         """Take ciphertext from below."""
+        if self._closing:
+            return
         self._incoming.write(data)
-        if self._established:
-            self._read()
-        else:
+        if not self._established:
             self._step_handshake()
+            return
+        self._read()
+        if self._backlog and not self._lower_paused:
+            self._flush()  # a renegotiation may have held it up
 
     def eof_received(self) -> None:
         """Take the end of the stream below; only close_notify before it makes it a clean end."""
         self._incoming.write_eof()
         if not self._established:
             self._step_handshake()
-        elif self._eof_seen or self._closing:
-            self._lower.close()
         else:
             self._read()
 
@@ -222,45 +236,59 @@ class TLSTransport(Transport):
 
     def lower_lost(self, error: Exception | None) -> None:
         """Take the end of the transport below."""
-        error = self._error or error
+        if self._closer is not None:
+            self._closer.cancel()
         if self._established:
-            self._deliver_lost(error)
+            self._deliver_lost(self._error or error)
         elif not self._handshake.done():
-            message = f"the connection was lost during the TLS handshake with {self._name}"
-            self._handshake.set_exception(TLSError(message))
+            self._handshake.set_exception(self._lost_in_handshake())
 
     # The engine.
 
     def _step_handshake(self) -> None:
+        if self._handshake.done():
+            return
         try:
             self._ssl.do_handshake()
         except ssl.SSLWantReadError:
             self._send()
-        except (ssl.SSLError, ssl.CertificateError) as error:
+        except ssl.SSLError as error:
             self._send()
-            if not self._handshake.done():
-                self._handshake.set_exception(_handshake_error(error, self._name))
+            self._handshake.set_exception(_handshake_error(error, self._name))
+            self._closing = True
             self._lower.close()
+            loop = asyncio.get_running_loop()
+            self._closer = loop.call_later(_ALERT_TIMEOUT, self._lower.abort)
         else:
             self._send()
             self._established = True
-            if not self._handshake.done():
-                self._handshake.set_result(None)
+            self._handshake.set_result(None)
             self._protocol.connection_made(self)
             self._flush()
             self._read()
 
+    def _lost_in_handshake(self) -> TLSError:
+        return TLSError(f"the connection was lost during the TLS handshake with {self._name}")
+
     def _read(self) -> None:
-        while not self._paused and not self._closing:
+        try:
+            self._deliver_plaintext()
+        except Exception as error:
+            self._receiver_failed(error)
+            return
+        self._send()  # key updates and alerts
+        if self._eof_seen and self.is_reading():
+            self._deliver_eof()
+
+    def _deliver_plaintext(self) -> None:
+        while self.is_reading():
             if self._plaintext:
                 data = self._plaintext.popleft()
                 taken = self._deliver(data)
                 if taken < len(data):
                     self._plaintext.appendleft(data[taken:])
             elif isinstance(self._protocol, asyncio.BufferedProtocol):
-                # asyncio's annotation of get_buffer names a Buffer; it has to be writable.
-                room = memoryview(cast("bytearray", self._protocol.get_buffer(_RECORDS)))
-                count = self._decrypt_into(room)
+                count = self._decrypt_into(offered_buffer(self._protocol, _RECORDS))
                 if not count:
                     break
                 self._protocol.buffer_updated(count)
@@ -269,9 +297,6 @@ class TLSTransport(Transport):
                 if not data:
                     break
                 cast("asyncio.Protocol", self._protocol).data_received(data)
-        self._send()  # key updates and alerts
-        if self._eof_seen and not self._paused and not self._closing:
-            self._deliver_eof()
 
     def _decrypt_into(self, room: memoryview) -> int:
         """Fill ``room`` with the plaintext of as many records as there are; return its length."""
@@ -352,11 +377,9 @@ class TLSTransport(Transport):
         if self._error is not None:
             return
         self._eof_sent = True
-        try:
+        # It is in the outgoing BIO whatever is said; WantRead says that the peer's is not here yet.
+        with contextlib.suppress(ssl.SSLError):
             self._ssl.unwrap()
-        except ssl.SSLError:
-            # It is in the outgoing BIO; WantRead says that the peer's is not here yet.
-            pass
         self._send()
 
     def _send(self) -> None:
@@ -395,9 +418,13 @@ class _Ciphertext(asyncio.BufferedProtocol):
         self._tls.lower_writing(paused=False)
 
 
-def _handshake_error(error: ssl.SSLError, name: str) -> TLSError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return TLSError(f"the certificate of {name} is not accepted: {error.verify_message}")
-    if isinstance(error, ssl.SSLEOFError):
-        return TLSError(f"{name} closed the connection during the TLS handshake")
-    return TLSError(f"the TLS handshake with {name} failed: {error.reason or error}")
+def _handshake_error(cause: ssl.SSLError, name: str) -> TLSError:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        text = f"the certificate of {name} is not accepted: {cause.verify_message}"
+    elif isinstance(cause, ssl.SSLEOFError):
+        text = f"{name} closed the connection during the TLS handshake"
+    else:
+        text = f"the TLS handshake with {name} failed: {cause.reason or cause}"
+    error = TLSError(text)
+    error.__cause__ = cause
+    return error

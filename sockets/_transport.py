@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Transport"]
+__all__ = ["Transport", "offered_buffer"]
 
 _DEFAULT_HIGH_WATER = 65536
 
@@ -26,6 +26,8 @@ class Transport(asyncio.Transport):
       the peer's stream to ``_deliver_eof``, both in order and never after ``_deliver_lost``;
     - after ``pause_reading`` nothing is delivered, and a carrier that reads on demand asks the
       other side for nothing;
+    - an exception that the receiver raises goes to the event loop's exception handler and ends
+      the connection, as it does on asyncio's own transports;
     - ``_deliver_lost`` is called exactly once, last of all, from the event loop and never from
       within ``close`` or ``abort``.
     """
@@ -83,6 +85,8 @@ class Transport(asyncio.Transport):
         return self._low_water, self._high_water
 
     def _update_flow(self) -> None:
+        if self._lost:
+            return
         size = self.get_write_buffer_size()
         if size > self._high_water and not self._write_paused:
             self._write_paused = True
@@ -94,29 +98,54 @@ class Transport(asyncio.Transport):
     def _deliver(self, data: bytes | memoryview) -> int:
         """Hand over received bytes; return how many the receiver took before it paused."""
         taken = 0
-        while taken < len(data) and not self._paused and not self._lost:
-            if isinstance(self._protocol, asyncio.BufferedProtocol):
-                # asyncio's annotation of get_buffer names a Buffer; it has to be writable.
-                room = memoryview(cast("bytearray", self._protocol.get_buffer(len(data) - taken)))
-                count = min(len(room), len(data) - taken)
-                room[:count] = data[taken : taken + count]
-                taken += count
-                self._protocol.buffer_updated(count)
-            else:
-                rest = bytes(data[taken:])
-                taken = len(data)
-                cast("asyncio.Protocol", self._protocol).data_received(rest)
+        try:
+            while taken < len(data) and self.is_reading():
+                if isinstance(self._protocol, asyncio.BufferedProtocol):
+                    room = offered_buffer(self._protocol, len(data) - taken)
+                    count = min(len(room), len(data) - taken)
+                    room[:count] = data[taken : taken + count]
+                    taken += count
+                    self._protocol.buffer_updated(count)
+                else:
+                    rest = bytes(data[taken:])
+                    taken = len(data)
+                    cast("asyncio.Protocol", self._protocol).data_received(rest)
+        except Exception as error:
+            self._receiver_failed(error)
         return taken
 
     def _deliver_eof(self) -> None:
-        """Tell the receiver that the peer is done; close unless it wants to go on writing."""
+        """Tell the receiver, once, that the peer is done; close unless it wants to write on."""
         if self._eof_delivered:
             return
         self._eof_delivered = True
-        if not cast("asyncio.Protocol", self._protocol).eof_received():
-            self.close()
+        try:
+            if not cast("asyncio.Protocol", self._protocol).eof_received():
+                self.close()
+        except Exception as error:
+            self._receiver_failed(error)
 
     def _deliver_lost(self, error: Exception | None) -> None:
         if not self._lost:
             self._lost = self._closing = True
             self._protocol.connection_lost(error)
+
+    def _receiver_failed(self, error: Exception) -> None:
+        asyncio.get_running_loop().call_exception_handler(
+            {
+                "message": "the receiver failed on what the transport gave it",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+        self.abort()
+
+
+def offered_buffer(protocol: asyncio.BufferedProtocol, size_hint: int) -> memoryview:
+    """Return the writable buffer that the receiver offers; asyncio demands that it has room."""
+    # asyncio's annotation of get_buffer names a Buffer; it has to be writable.
+    room = memoryview(cast("bytearray", protocol.get_buffer(size_hint))).cast("B")
+    if not room:
+        raise RuntimeError("get_buffer() returned an empty buffer")
+    return room

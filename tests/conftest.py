@@ -1,0 +1,196 @@
+"""What all tests share: which codecs they run on, which event loops, and real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+
+from . import servers
+from .project import PROJECT, codec_modules
+
+if TYPE_CHECKING:
+    from .servers import CertificateAuthority, RunningServer
+
+# A slow machine is no fault of the code under test.
+hypothesis.settings.register_profile("wirekit", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("wirekit")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("wirekit")
+    group.addoption(
+        "--codecs",
+        choices=("any", "pure", "compiled"),
+        default="any",
+        help="run on what is installed, on the .py files, or on the Cython modules (default: any)",
+    )
+    group.addoption(
+        "--no-skips", action="store_true", help="count every skipped test or module as failed"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    codecs = config.getoption("codecs")
+    if codecs == "pure":
+        _use_sources()
+    elif codecs == "compiled":
+        _demand_compiled()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    forms = [f"{name} {_form(name)}" for name in codec_modules()]
+    return f"codecs: {config.getoption('codecs')} ({', '.join(forms)})"
+
+
+# Codecs --------------------------------------------------------------------------------------
+
+
+class PureFinder(MetaPathFinder):
+    """Finds the codec modules' .py files although compiled ones lie beside them."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in codec_modules():
+            return None
+        for entry in path or ():
+            spec = FileFinder(entry, (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(fullname)
+            if spec is not None:
+                return spec
+        return None
+
+
+def _use_sources() -> None:
+    loaded = sorted(name for name in codec_modules() if name in sys.modules)
+    if loaded:
+        raise pytest.UsageError(f"--codecs=pure comes too late: {loaded} are imported already")
+    sys.meta_path.insert(0, PureFinder())
+
+
+def _demand_compiled() -> None:
+    for name in codec_modules():
+        module_file = Path(importlib.import_module(name).__file__ or "")
+        if module_file.suffix == ".py":
+            raise pytest.UsageError(f"--codecs=compiled: {name} is not compiled (try `make test`)")
+        # Beside the sources, a module that was compiled before they changed would test old code.
+        if module_file.resolve().is_relative_to(PROJECT):
+            sources = PROJECT.joinpath("src", *name.split("."))
+            for source in (sources.with_suffix(".py"), sources.with_suffix(".pxd")):
+                if source.exists() and source.stat().st_mtime > module_file.stat().st_mtime:
+                    raise pytest.UsageError(
+                        f"--codecs=compiled: {module_file.name} is older than {source.name} "
+                        "(try `make test`)"
+                    )
+
+
+def _form(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        return "missing"
+    return "pure" if spec.origin.endswith(".py") else "compiled"
+
+
+# Skips and failures --------------------------------------------------------------------------
+
+LOG_SIZES = pytest.StashKey[dict["RunningServer", int]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[LOG_SIZES] = {
+        server: server.log_path.stat().st_size for server in servers.running_servers
+    }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("no_skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and --no-skips is set: {call.excinfo}"
+    if report.failed:
+        for server in servers.running_servers:
+            if log := server.log(since=item.stash[LOG_SIZES].get(server, 0)):
+                report.sections.append((f"log of {server.name}", log))
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped and collector.config.getoption("no_skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and --no-skips is set: {report.longrepr}"
+    return report
+
+
+# Event loops ---------------------------------------------------------------------------------
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run async tests on asyncio's own loop; those marked ``both_loops`` on uvloop as well."""
+    factories = {"asyncio": asyncio.new_event_loop}
+    if item.get_closest_marker("both_loops") and importlib.util.find_spec("uvloop"):
+        factories["uvloop"] = _new_uvloop
+    return factories
+
+
+def _new_uvloop() -> asyncio.AbstractEventLoop:
+    loop: asyncio.AbstractEventLoop = importlib.import_module("uvloop").new_event_loop()
+    loop.set_exception_handler(_stop_after_timeout)
+    return loop
+
+
+def _stop_after_timeout(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # asyncio lets pass what a signal handler raises, such as pytest-timeout's; uvloop brings it
+    # here and would go on.
+    loop.default_exception_handler(context)
+    if isinstance(context.get("exception"), pytest.fail.Exception):
+        loop.stop()
+
+
+# Servers -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def certificate_authority() -> CertificateAuthority:
+    """An authority, with a certificate for localhost and 127.0.0.1, and one for clients."""
+    return servers.CertificateAuthority()
+
+
+@pytest.fixture(scope="session")
+def redis_server(certificate_authority: CertificateAuthority) -> Iterator[RunningServer]:
+    """A Redis server for the whole run, with TLS on its ``tls_port``."""
+    with servers.redis_server(tls=certificate_authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[RunningServer]:
+    """A Valkey server for the whole run, without TLS."""
+    with servers.valkey_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["redis", "valkey"])
+def server(request: pytest.FixtureRequest) -> RunningServer:
+    """Redis and Valkey in turn."""
+    running: RunningServer = request.getfixturevalue(f"{request.param}_server")
+    return running

@@ -1,0 +1,45 @@
+"""Real servers for the tests and the benchmarks, each private to the process that started it.
+
+    with redis_server(password="secret") as server:
+        socket.create_connection((server.host, server.port))
+
+A program is looked for on PATH, then in an installed wheel, and then, as root on Debian, installed.
+Every server listens on loopback only, keeps its files in a temporary directory, and is gone when
+the block ends or this process does, however it does. ``python -m tests.servers`` finds or installs
+the programs and says which they are.
+
+A new kind of server is an entry in `PROGRAMS`, what it is started with (a `Launch`) and a context
+manager that gives both to `run_server`, as `redis_server` does.
+"""
+
+from __future__ import annotations
+
+from ._certificates import CertificateAuthority, CertificateFiles
+from ._programs import PROGRAMS, Program, ServerUnavailable, Source, find_program
+from ._redis import redis_server, valkey_server
+from ._running import (
+    Launch,
+    RunningServer,
+    ServerFailed,
+    free_port,
+    run_server,
+    running_servers,
+)
+
+__all__ = [
+    "PROGRAMS",
+    "CertificateAuthority",
+    "CertificateFiles",
+    "Launch",
+    "Program",
+    "RunningServer",
+    "ServerFailed",
+    "ServerUnavailable",
+    "Source",
+    "find_program",
+    "free_port",
+    "redis_server",
+    "run_server",
+    "running_servers",
+    "valkey_server",
+]

@@ -1,0 +1,9 @@
+"""Find or install every program, and say which it is."""
+
+from __future__ import annotations
+
+from ._programs import PROGRAMS, find_program
+
+for name in PROGRAMS:
+    program = find_program(name)
+    print(f"{program.path.name} {program.version} ({program.path})", flush=True)

