@@ -75,7 +75,8 @@ fuzz: $(VENV)/.with-fuzz ## fuzz each target for FUZZ_SECONDS
 	@$(python) -m tests.fuzz --seconds $(fuzz_seconds)
 
 fuzz-asan: $(VENV)/.with-fuzz ## fuzz the compiled codecs under the address sanitizer
-	@PYTHON=$(python) sh tests/fuzz/asan.sh
+	@if [ -e tests/fuzz/asan.sh ]; then PYTHON=$(python) bash tests/fuzz/asan.sh; \
+	else $(python) -m tests.fuzz.asan; fi
 
 wheels: $(VENV)/.with-test ## build the sdist, and from it the pure and the compiled wheel, into dist/
 	@rm -rf dist

@@ -69,7 +69,7 @@ def main() -> int:
     chosen = options()
     console = Console()
     if not console.is_terminal:
-        console = Console(width=140)  # a file has no width to keep to
+        console = Console(width=150)  # a file has no width to keep to
     if chosen.render is not None:
         report = Report.from_json(chosen.render.read_text(encoding="utf-8"))
         _write(report, chosen.render.with_suffix(".html"), console)

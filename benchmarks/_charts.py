@@ -26,6 +26,7 @@ NAMES = 104  # where the names end
 START, END = 114, 424  # the scale
 RATIOS = 592  # where the ratios end
 ROW, THICKNESS, HEAD = 34, 18, 30
+DIGIT = 8.5  # the width of a digit of a value
 OFF_SCALE = (
     1.6  # a floor so many times beyond everybody else is cut, or nobody else were to be seen
 )
@@ -115,7 +116,15 @@ def _bar(result: Result, series: Series, middle: float, top: float, class_: str)
     spread = series.spread
     if spread is None:
         reason = series.error or f"not possible: {series.unsupported}"
-        return name + _text(_cut(reason), START + 8, middle + 4.5, class_="missing")
+        blank = tag(
+            "rect",
+            x=START + 4.0,
+            y=middle - THICKNESS / 2,
+            width=float(END - START),
+            height=float(THICKNESS),
+            class_="blank",
+        )
+        return name + blank + _text(_cut(reason), START + 8, middle + 4.5, class_="missing")
     off_scale = spread.high > top
     scale = (END - START) / (spread.median if off_scale else top)
     end = START + spread.median * scale
@@ -137,13 +146,21 @@ def _bar(result: Result, series: Series, middle: float, top: float, class_: str)
     else:
         parts.append(_whisker(spread, middle, scale))
         label_x = START + spread.high * scale
-    value = f"{figure(spread.median)}"
-    parts.append(_text(value, label_x + 9, middle + 4.5, class_="value"))
+    value = figure(spread.median)
+    label_x = _beside_goal(result, label_x + 9, len(value) * DIGIT, top)
+    parts.append(_text(value, label_x, middle + 4.5, class_="value"))
     comparison = None if series.role == "ours" else result.compare(series.participant)
     if comparison is not None:
         ratio = f"{_ratio(comparison.ratio.median)} {TIMES}"
         parts.append(_text(ratio, RATIOS, middle + 4.5, class_="ratio end"))
     return tag("g", "".join([tag("title", escape(_spoken_series(result, series))), *parts]))
+
+
+def _beside_goal(result: Result, x: float, width: float, top: float) -> float:
+    """Return where a label at ``x`` has to begin so that the goal's line does not cross it."""
+    goal = _goal_value(result)
+    line = START + (END - START) * goal / top if goal is not None else -1.0
+    return line + 5 if x - 3 < line < x + width else x
 
 
 def _ratio(ratio: float) -> str:

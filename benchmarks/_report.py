@@ -42,7 +42,7 @@ def _table(report: Report, adapter: str, loop: str) -> Table:
     for name, role in participants.items():
         table.add_column(Text(name, ROLE_STYLE[role]), style=ROLE_STYLE[role], justify="right")
     table.add_column("ours / best peer", justify="right")
-    table.add_column("goal", no_wrap=True)
+    table.add_column("goal")
     for result in results:
         work = Text.assemble(result.row.title, "\n", (result.row.unit, "dim"))
         cells = [_cell(result, result.of(name)) for name in participants]

@@ -1,4 +1,4 @@
-"""RESP's values: the types that Python has not, how one line is read, and how all are spelled.
+"""RESP's values: the types that Python has not, how each is read from its bytes, and how spelled.
 
 Source: https://redis.io/docs/latest/develop/reference/protocol-spec/, cited by section name.
 """
@@ -9,9 +9,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from .._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
+from wirekit._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from ._buffer import Buffer
 
 __all__ = [
     "Argument",
@@ -28,7 +31,6 @@ __all__ = [
 ]
 
 _INTEGER = re.compile(rb"[+-]?[0-9]+")
-_DOUBLE = re.compile(rb"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?|-?inf")
 # Double, in the RESP3 specification: "Redis prior to version 7.2 may return any representation of
 # NaN produced by libc".
 _NAN = re.compile(rb"-?nan(\([0-9a-z_]*\))?", re.IGNORECASE)
@@ -49,7 +51,7 @@ class VerbatimString(bytes):
 
     format: str
 
-    def __new__(cls, text: bytes = b"", text_format: str = "txt") -> VerbatimString:
+    def __new__(cls, text: bytes = b"", text_format: str = "txt") -> Self:
         self = super().__new__(cls, text)
         self.format = text_format
         return self
@@ -111,14 +113,14 @@ class Attributed:
 
 
 # Aggregates hold replies in turn; map keys and set members are made hashable.
-Reply = (
-    bytes | int | float | None | list[Any] | dict[Any, Any] | set[Any] | ErrorReply | Attributed
-)
+Reply = bytes | int | float | None | list[Any] | dict[Any, Any] | set[Any] | ErrorReply | Attributed
 Argument = str | bytes | bytearray | memoryview | int | float
 Command = Sequence[Argument]
 
+Nested = Reply | str | tuple[Any, ...] | frozenset[Any]  # what can stand inside a reply
 
-# Reading the types that are one line. The codec adds to errors where in the stream they are.
+
+# Reading the types that are one line or one bulk. The codec adds to faults where they are.
 
 
 def _read_integer(line: bytes) -> int:
@@ -145,8 +147,9 @@ def _read_boolean(line: bytes) -> bool:
     return line == b"t"
 
 
-def _read_double(line: bytes) -> float:
-    if _DOUBLE.fullmatch(line) is not None:
+def _read_special_double(line: bytes) -> float:
+    """Read a double that is not a finite one; the codec has read those."""
+    if line in (b"inf", b"-inf"):
         return float(line)
     if _NAN.fullmatch(line) is not None:
         return nan
@@ -171,16 +174,60 @@ SCALARS: dict[int, Callable[[bytes], Any]] = {
     ord(":"): _read_integer,
     ord("_"): _read_null,
     ord("#"): _read_boolean,
-    ord(","): _read_double,
+    ord(","): _read_special_double,
     ord("("): _read_big_number,
 }
 
 
-# Encoding
+def _read_verbatim_string(body: bytes) -> VerbatimString:
+    if body[3:4] != b":":
+        raise RemoteProtocolError("a verbatim string without a colon after its format")
+    return VerbatimString(body[4:], body[:3].decode("latin-1"))
+
+
+BULKS: dict[int, Callable[[bytes], Any]] = {
+    ord("!"): BulkError,
+    ord("="): _read_verbatim_string,
+}
+
+
+# Writing
+
+
+def pack_argument(argument: object) -> Buffer:
+    """Return the bytes of a command's argument; the codec names it in errors."""
+    if isinstance(argument, (bytes, bytearray)):
+        return argument
+    if isinstance(argument, str):
+        return argument.encode()
+    if isinstance(argument, memoryview):
+        return _pack_view(cast("Any", argument))
+    if isinstance(argument, bool):
+        raise LocalProtocolError("a bool: pass 1 or 0, or a string")
+    if isinstance(argument, int):
+        try:
+            return b"%d" % argument
+        except ValueError:  # sys.get_int_max_str_digits()
+            raise LocalProtocolError("an int of too many digits") from None
+    if isinstance(argument, float):
+        return float.__repr__(argument).encode()
+    if argument is None:
+        raise LocalProtocolError("None: pass an empty string, or leave it out")
+    raise LocalProtocolError(f"of type {type(argument).__name__}: pass a string or a number")
+
+
+def _pack_view(view: memoryview[Any]) -> Buffer:
+    """Return a view whose length is its number of bytes, or a copy where there is none."""
+    if view.ndim == 1 and view.itemsize == 1 and view.c_contiguous:
+        return view
+    try:
+        return view.cast("B")
+    except TypeError:  # not contiguous, or of a format that cast() does not know
+        return view.tobytes()
 
 
 def encode(reply: Reply | str, protocol: int = 3) -> bytes:
-    """Return the bytes of a reply, spelled as RESP3 or, with ``protocol=2``, as Redis does in RESP2.
+    """Return the bytes of a reply, spelled as RESP3, or with ``protocol=2`` as Redis does RESP2.
 
     In RESP2 maps are arrays of keys and values, sets and pushes arrays, doubles, big numbers and
     verbatim strings bulk strings, booleans integers, bulk errors simple ones; attributes are left
@@ -199,7 +246,7 @@ def encode(reply: Reply | str, protocol: int = 3) -> bytes:
     return b"".join(pieces)
 
 
-def _encode(reply: Any, resp3: bool, pieces: list[bytes], *, nested: bool = True) -> None:
+def _encode(reply: Nested, resp3: bool, pieces: list[bytes], *, nested: bool = True) -> None:
     if isinstance(reply, Attributed):
         if resp3:
             _encode_items(b"|", len(reply.attributes), _flat(reply.attributes), resp3, pieces)
@@ -231,7 +278,7 @@ def _flat(pairs: dict[Any, Any]) -> list[Any]:
     return [item for pair in pairs.items() for item in pair]
 
 
-def _encode_leaf(reply: Any, resp3: bool) -> bytes:
+def _encode_leaf(reply: object, resp3: bool) -> bytes:
     if isinstance(reply, str):
         return _bulk(b"$", reply.encode())
     if isinstance(reply, bytes):

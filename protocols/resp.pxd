@@ -1,4 +1,4 @@
-# The C types of resp.py, which also runs without them. cython: language_level=3
+# The C types of resp.py, which runs without them too.
 
 cimport cython
 
@@ -7,14 +7,10 @@ cdef int _LF
 cdef int _ZERO
 
 cdef int _SIMPLE_STRING
-cdef int _SIMPLE_ERROR
 cdef int _INTEGER
 cdef int _NULL
-cdef int _BOOLEAN
 cdef int _DOUBLE
-cdef int _BIG_NUMBER
 cdef int _BULK_STRING
-cdef int _BULK_ERROR
 cdef int _VERBATIM_STRING
 cdef int _ARRAY
 cdef int _MAP
@@ -24,13 +20,28 @@ cdef int _ATTRIBUTE
 cdef int _CHUNK
 cdef int _END
 
+cdef int _PLUS
+cdef int _MINUS
+cdef int _POINT
+cdef int _EXPONENT
+cdef int _LOWER
+
+cdef object _TYPES
+cdef Py_ssize_t _MAX_LIMIT
+cdef Py_ssize_t _SMALL_PIECE
+cdef Py_ssize_t _ALONE
+
 cdef object _OPEN
 cdef object _CLOSED
 cdef object _ERROR
-cdef tuple _HEADERS
+
+cdef tuple _COUNTS
+cdef tuple _LENGTHS
 
 
 @cython.final
+@cython.freelist(8)
+@cython.no_gc  # it holds parsed values only, which hold no aggregate: there are no cycles
 cdef class _Aggregate:
     cdef int kind
     cdef list items
@@ -65,12 +76,11 @@ cdef class Codec:
     cdef dict _attributes
 
     cdef list _pack(self, message)
-    cdef _malformed(self, str what)
-    cdef _too_large(self, str what)
-    cdef _fail(self, fault)
-    cdef _forget(self)
+    cdef _fail(self, fault, list replies)
     cdef _refuse_input(self)
+    cdef _forget(self)
 
+    @cython.locals(position=Py_ssize_t)
     cdef void _receive(self, bytes data, list replies) except *
     @cython.locals(
         pointer="const unsigned char*",
@@ -80,29 +90,29 @@ cdef class Codec:
         cursor=Py_ssize_t,
         number=Py_ssize_t,
         limit=Py_ssize_t,
+        digits_end=Py_ssize_t,
         after=Py_ssize_t,
         end=Py_ssize_t,
+        whole=bint,
         top=_Aggregate,
     )
     cdef void _parse(self, bytes data, Py_ssize_t position, list replies) except *
     cdef void _wait(self, bytes data, Py_ssize_t position) except *
-    @cython.locals(kind=int, end=Py_ssize_t, line=bytes)
-    cdef Py_ssize_t _read_line(self, bytes data, Py_ssize_t position, list replies) except -2
-    cdef _read_scalar(self, int kind, bytes line)
-    cdef _read_integer(self, bytes line)
-    cdef _read_double(self, bytes line)
-    cdef _read_big_number(self, bytes line)
-    cdef Py_ssize_t _read_length(self, bytes line) except -1
+    cdef void _expect(self, int kind) except *
+    @cython.locals(end=Py_ssize_t)
+    cdef Py_ssize_t _find_end(self, bytes data, Py_ssize_t position) except -2
+    cdef Py_ssize_t _take_line(
+        self, int kind, bytes line, bytes data, Py_ssize_t position, list replies
+    ) except -2
 
     @cython.locals(length=Py_ssize_t)
     cdef bint _open_bulk(self, int kind, bytes line, list replies) except -1
     @cython.locals(kind=int, piece=bytes)
     cdef Py_ssize_t _read_body(self, bytes data, Py_ssize_t position, list replies) except -2
-    cdef _bulk_value(self, int kind, bytes body)
     cdef bytes _take_pieces(self)
 
-    cdef void _read_count(self, int kind, bytes line, list replies) except *
-    @cython.locals(parent=_Aggregate, top=_Aggregate, hashable=bint, in_pairs=bint, is_key=bint)
+    cdef void _open_line(self, int kind, bytes line, list replies) except *
+    @cython.locals(in_pairs=bint, parent=_Aggregate, top=_Aggregate)
     cdef void _open(self, int kind, Py_ssize_t count, list replies) except *
     cdef void _count(self, Py_ssize_t elements) except *
     @cython.locals(top=_Aggregate)
@@ -110,11 +120,19 @@ cdef class Codec:
     cdef void _end(self, _Aggregate top, list replies) except *
     @cython.locals(top=_Aggregate)
     cdef void _deliver(self, value, list replies) except *
-    @cython.locals(items=list, pairs=dict)
+    @cython.locals(items=list, pairs=dict, number=Py_ssize_t)
     cdef _close(self, _Aggregate top)
-    cdef _push(self, list items)
 
 
-@cython.locals(pieces=list, size=Py_ssize_t)
+cdef Py_ssize_t _length(bytes line) except -1
+@cython.locals(pointer="const unsigned char*", size=Py_ssize_t, cursor=Py_ssize_t)
+cdef bint _is_decimal(bytes text) except -1
+@cython.locals(pointer="const unsigned char*", size=Py_ssize_t, start=Py_ssize_t)
+cdef Py_ssize_t _after_digits(bytes text, Py_ssize_t cursor, bint signed) except -2
+@cython.locals(in_pairs=bint)
+cdef bint _in_key(_Aggregate parent) except -1
+cdef _push(list items)
+@cython.locals(pieces=list, count=Py_ssize_t, length=Py_ssize_t)
 cdef list _pack_command(message)
-cdef _pack_argument(argument)
+@cython.locals(number=Py_ssize_t, default=bint, text=bytes)
+cdef list _decode_list(list items, encoding, errors)

@@ -1,17 +1,18 @@
 # cython: annotation_typing=False
 """RESP2 and RESP3, the protocol of Redis and Valkey: replies in, commands out, no I/O.
 
-Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ and, for what streams,
+Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ and, for what is streamed,
 https://github.com/redis/redis-specifications/blob/master/protocol/RESP3.md; both are cited by the
 names of their sections.
 
 Replies are plain values: strings are ``bytes``, integers and big numbers ``int``, doubles
 ``float``, booleans ``bool``, all nulls ``None``, arrays ``list``, maps ``dict``, sets ``set``;
-pushes, verbatim strings and errors have the small types exported here. Python finds ``1``, ``1.0``
-and ``True`` equal, so as map keys or set members they are one.
+pushes, verbatim strings and errors have the small types exported here. What stands in a map key
+or a set member is hashable: a ``tuple``, a ``tuple`` of pairs, a ``frozenset``. Python finds ``1``,
+``1.0`` and ``True`` equal, so there they are one.
 
-Read strictly: lines end in CRLF and hold no other CR or LF; numbers follow the grammar of the
-specification, so ``:+5``, ``:-0`` and leading zeros are read, spaces and underscores are not.
+Input is read strictly: lines end in CRLF and hold no other CR or LF; numbers follow the
+specification's grammar, so ``:+5``, ``:-0`` and leading zeros are read, ``:1_0`` and ``: 1`` not.
 """
 
 # With annotation_typing off, only resp.pxd gives C types, and both forms take the same arguments.
@@ -21,25 +22,25 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
+from wirekit._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
+
 from . import _resp_values
-from ._buffer import Buffer
-from ._resp_values import (
-    SCALARS,
-    Argument,
-    Attributed,
-    BulkError,
-    Command,
-    ErrorReply,
-    Push,
-    Reply,
-    SimpleError,
-    SimpleString,
-    VerbatimString,
-    encode,
-)
+from ._resp_values import BULKS, SCALARS, Attributed, Push, pack_argument
+from ._resp_values import Argument as Argument
+from ._resp_values import BulkError as BulkError
+from ._resp_values import Command as Command
+from ._resp_values import ErrorReply as ErrorReply
+from ._resp_values import Reply as Reply
+from ._resp_values import SimpleError as SimpleError
+from ._resp_values import SimpleString as SimpleString
+from ._resp_values import VerbatimString as VerbatimString
+from ._resp_values import encode as encode
+
+if TYPE_CHECKING:
+    from ._buffer import Buffer
+    from ._resp_values import Nested
 
 __all__ = ["Codec", "State", "decode_text"]
 __all__ += _resp_values.__all__
@@ -48,26 +49,28 @@ _CR = ord("\r")
 _LF = ord("\n")
 _ZERO = ord("0")
 
-# The first bytes of the types (RESP protocol description, and Streamed strings and aggregates).
+# The first bytes of the types that need telling apart here; SCALARS and BULKS have the rest.
 _SIMPLE_STRING = ord("+")
-_SIMPLE_ERROR = ord("-")
 _INTEGER = ord(":")
 _NULL = ord("_")
-_BOOLEAN = ord("#")
 _DOUBLE = ord(",")
-_BIG_NUMBER = ord("(")
 _BULK_STRING = ord("$")
-_BULK_ERROR = ord("!")
 _VERBATIM_STRING = ord("=")
 _ARRAY = ord("*")
 _MAP = ord("%")
 _SET = ord("~")
 _PUSH = ord(">")
 _ATTRIBUTE = ord("|")
-_CHUNK = ord(";")
-_END = ord(".")
+_CHUNK = ord(";")  # Streamed strings
+_END = ord(".")  # Streamed aggregated data types
 
-_TYPES = frozenset(b"+-:_#,($!=;*%~>|.")
+_PLUS = ord("+")
+_MINUS = ord("-")
+_POINT = ord(".")
+_EXPONENT = ord("e")
+_LOWER = 0x20  # set in every lower-case letter
+
+_TYPES = frozenset(b"+-:_#,($!=*%~>|.")
 
 _MAX_LIMIT = sys.maxsize // 4  # leaves room to add and to double
 _MAX_DEPTH = 256  # decode_text() and the hash of a nested key recurse as deep
@@ -146,14 +149,14 @@ class Codec:
     ) -> None:
         self._max_bulk_length = _limit("max_bulk_length", max_bulk_length, 1, _MAX_LIMIT)
         self._max_elements = _limit("max_elements", max_elements, 1, _MAX_LIMIT)
-        # The short cuts in _parse() take lines of up to 32 bytes without asking.
+        # _parse() takes lines of up to 32 bytes without asking.
         self._max_line_length = _limit("max_line_length", max_line_length, 32, _MAX_LIMIT)
         self._max_depth = _limit("max_depth", max_depth, 1, _MAX_DEPTH)
         self._keep_attributes = bool(keep_attributes)
         self._state = _OPEN
-        self._fault: RemoteProtocolError | None = None
-        self._offset = 0  # where in the stream unparsed input begins
-        self._mark = 0  # where in the stream the line in hand begins, for errors
+        self._fault = RemoteProtocolError("an earlier receive_data() was interrupted")
+        self._offset = 0  # where in the stream the input not parsed yet begins
+        self._mark = 0  # where in the stream what is being parsed begins; faults name it
         self._forget()
 
     @property
@@ -178,34 +181,29 @@ class Codec:
         if self._state is not _OPEN:
             raise self._refuse_input()
         replies: list[Any] = []
-        self._state = _ERROR  # until all of it is parsed: an interrupted parse cannot go on
+        input_bytes = data if type(data) is bytes else bytes(memoryview(data))
+        self._state = _ERROR  # until all is parsed: an interrupted parse cannot go on
         try:
-            self._receive(data if type(data) is bytes else bytes(memoryview(data)), replies)
+            self._receive(input_bytes, replies)
         except RemoteProtocolError as exc:
-            exc.events = replies
-            self._fail(exc)
+            self._fail(exc, replies)
             raise
         self._state = _OPEN
         return replies
 
     def receive_eof(self) -> list[Reply]:
-        """Take the end of the peer's bytes; nothing is left to return.
+        """Take the end of the peer's bytes; it completes no reply, so the list is empty.
 
         Raises:
             RemoteProtocolError: the end came inside a reply, or after an earlier fault.
         """
         if self._state is _ERROR:
             raise self._refuse_input()
-        if (
-            self._data
-            or self._bulk
-            or self._streaming
-            or self._top is not None
-            or self._attributes is not None
-        ):
+        inside_value = self._waiting > 0 or self._bulk != 0 or self._streaming
+        if inside_value or self._top is not None or self._attributes is not None:
             self._mark = self._offset + self._waiting
-            fault = self._malformed("end of input inside a reply")
-            self._fail(fault)
+            fault = RemoteProtocolError("end of input inside a reply")
+            self._fail(fault, [])
             raise fault
         self._state = _CLOSED
         return []
@@ -243,18 +241,19 @@ class Codec:
             raise LocalProtocolError(f"nothing can be sent in state {self._state.name}")
         return _pack_command(message)
 
-    # Errors
+    # Faults. Whatever finds one raises it without its place, which _fail() adds from _mark.
 
-    def _malformed(self, what: str) -> RemoteProtocolError:
-        return RemoteProtocolError(f"{what} at offset {self._mark}")
-
-    def _too_large(self, what: str) -> RemoteProtocolError:
-        return MessageTooLarge(f"{what} at offset {self._mark}")
-
-    def _fail(self, fault: RemoteProtocolError) -> None:
-        self._state = _ERROR
+    def _fail(self, fault: RemoteProtocolError, replies: list[Any]) -> None:
+        fault.args = (f"{fault} at offset {self._mark}",)
+        fault.events = replies
         self._fault = type(fault)(*fault.args)
+        self._state = _ERROR
         self._forget()
+
+    def _refuse_input(self) -> Exception:
+        if self._state is _CLOSED:
+            return LocalProtocolError("data received after receive_eof()")
+        return type(self._fault)(*self._fault.args)
 
     def _forget(self) -> None:
         """Be between two replies, with no input waiting."""
@@ -262,7 +261,7 @@ class Codec:
         self._waiting = 0  # bytes in _data
         self._bulk = 0  # the type of a bulk whose header is read
         self._missing = 0  # bytes of it still to come
-        self._pieces: list[bytes] = []  # what came of it, and of a streamed string
+        self._pieces: list[bytes] = []  # what came of it, or of a streamed string
         self._streaming = False  # inside a streamed string
         self._total = 0  # bytes of it
         self._top: _Aggregate | None = None  # the innermost open aggregate
@@ -270,35 +269,28 @@ class Codec:
         self._elements = 0  # announced in this reply
         self._attributes: dict[Any, Any] | None = None  # those of the next value
 
-    def _refuse_input(self) -> Exception:
-        if self._state is _CLOSED:
-            return LocalProtocolError("data received after receive_eof()")
-        if self._fault is None:
-            return RemoteProtocolError("an earlier receive_data() was interrupted")
-        return type(self._fault)(*self._fault.args)
-
     # Parsing
 
     def _receive(self, data: bytes, replies: list[Any]) -> None:
         """Join ``data`` to the input that waits, and parse."""
-        if self._data:
+        if self._waiting:
             self._data.append(data)
             self._waiting += len(data)
-            # An unfinished line is not joined and searched again until its end is there.
+            # An unfinished line is not joined and searched again before its end is there.
             if not self._bulk and b"\n" not in data and self._waiting < self._max_line_length:
                 return
             data = b"".join(self._data)
-            self._data = []
+            self._data.clear()
             self._waiting = 0
         position = self._read_body(data, 0, replies) if self._bulk else 0
         if position >= 0:
             self._parse(data, position, replies)
 
-    def _parse(self, data: bytes, position: int, replies: list[Any]) -> None:
+    def _parse(self, data: bytes, position: int, replies: list[Any]) -> None:  # noqa: C901, PLR0915
         """Read replies from ``position`` on, and keep what is unfinished.
 
-        One long loop, because everything passes here: it reads whole strings and integers and the
-        counts of aggregates in place, and leaves all else, faults included, to _read_line().
+        One long loop, because all items pass here. It reads in place what is short, whole and
+        common; the rest, faults included, is for _find_end() and _take_line().
         """
         pointer = data
         size = len(data)
@@ -312,28 +304,32 @@ class Codec:
             while cursor < limit and _ZERO <= pointer[cursor] <= _ZERO + 9:
                 number = number * 10 + pointer[cursor] - _ZERO
                 cursor += 1
-            if kind == _SIMPLE_STRING:
-                limit = min(start + 29, size)
-                while cursor < limit and pointer[cursor] > _CR:
-                    cursor += 1
+            digits_end = cursor
+            limit = min(start + 29, size)
+            while cursor < limit and pointer[cursor] > _CR:
+                cursor += 1
             after = cursor + 2
-            end = 0  # of the value, once it is read
+            end = 0  # of the value, once that is read
             value: Any = None
-            if (
+            whole = (
                 after <= size
                 and pointer[cursor] == _CR
                 and pointer[cursor + 1] == _LF
                 and not self._streaming
-            ):
-                if kind == _SIMPLE_STRING:
-                    value = pointer[start:cursor]
+            )
+            if not whole:
+                pass
+            elif kind == _SIMPLE_STRING:
+                value = pointer[start:cursor]
+                end = after
+            elif cursor == start:
+                if kind == _NULL:
                     end = after
-                elif cursor == start:
-                    pass
-                elif kind == _BULK_STRING:
+            elif cursor == digits_end:
+                if kind == _BULK_STRING:
                     if (
-                        number <= size - after - 2
-                        and number <= self._max_bulk_length
+                        number <= self._max_bulk_length
+                        and number <= size - after - 2
                         and pointer[after + number] == _CR
                         and pointer[after + number + 1] == _LF
                     ):
@@ -342,14 +338,23 @@ class Codec:
                 elif kind == _INTEGER:
                     value = number
                     end = after
-                elif kind == _ARRAY or kind == _MAP or kind == _SET or kind == _PUSH:
+                elif kind == _DOUBLE:
+                    value = float(number)
+                    end = after
+                elif kind in (_ARRAY, _MAP, _SET, _PUSH):
                     self._mark = self._offset + position
                     self._open(kind, number, replies)
                     top = self._top
                     position = after
                     continue
             if end == 0:
-                position = self._read_line(data, position, replies)
+                self._mark = self._offset + position
+                self._expect(kind)
+                if not whole:
+                    cursor = self._find_end(data, position)
+                    if cursor < 0:
+                        return
+                position = self._take_line(kind, data[start:cursor], data, cursor + 2, replies)
                 if position < 0:
                     return
                 top = self._top
@@ -373,89 +378,40 @@ class Codec:
         if self._waiting:
             self._data.append(data[position:])
 
-    def _read_line(self, data: bytes, position: int, replies: list[Any]) -> int:
-        """Read one line of any type; return where it, or its bulk, ends, or -1 to wait."""
-        kind = data[position]
-        self._mark = self._offset + position
-        if self._streaming != (kind == _CHUNK) or not (self._streaming or kind in _TYPES):
-            expected = "a chunk of a streamed string" if self._streaming else "the start of a type"
-            raise self._malformed(f"0x{kind:02x} is not {expected}")
+    def _expect(self, kind: int) -> None:
+        if self._streaming:
+            if kind != _CHUNK:
+                raise RemoteProtocolError(f"0x{kind:02x} is not the start of a chunk")
+        elif kind not in _TYPES:
+            raise RemoteProtocolError(f"0x{kind:02x} is not the start of a reply")
+
+    def _find_end(self, data: bytes, position: int) -> int:
+        """Return where the line at ``position`` has its CRLF, or -1 to wait."""
         end = data.find(b"\n", position, position + self._max_line_length)
         if end < 0:
             if len(data) - position >= self._max_line_length:
-                raise self._too_large("a line longer than max_line_length")
+                raise MessageTooLarge("a line longer than max_line_length")
             self._wait(data, position)
             return -1
         if data.find(b"\r", position, end) != end - 1:
-            raise self._malformed("a line with a bare CR or LF")
-        line = data[position + 1 : end - 1]
-        position = end + 1
-        if kind in _BULKS:
-            if self._open_bulk(kind, line, replies):
-                return self._read_body(data, position, replies)
-        elif kind in _AGGREGATES:
-            self._read_count(kind, line, replies)
+            raise RemoteProtocolError("a line with a bare CR or LF")
+        return end - 1
+
+    def _take_line(
+        self, kind: int, line: bytes, data: bytes, position: int, replies: list[Any]
+    ) -> int:
+        """Take a whole line; return where it, or the bulk it heads, ends, or -1 to wait."""
+        if kind in (_ARRAY, _MAP, _SET, _PUSH, _ATTRIBUTE):
+            self._open_line(kind, line, replies)
         elif kind == _END:
             self._end_streamed(line, replies)
-        else:
-            self._deliver(self._read_scalar(kind, line), replies)
+        elif kind == _DOUBLE and _is_decimal(line):
+            self._deliver(float(line), replies)
+        elif kind in SCALARS:
+            self._deliver(SCALARS[kind](line), replies)
+        elif self._open_bulk(kind, line, replies):
+            return self._read_body(data, position, replies)
         return position
-
-    def _read_scalar(self, kind: int, line: bytes) -> Any:
-        """Return the value of a type that is one line."""
-        if kind == _SIMPLE_STRING:
-            return line
-        if kind == _SIMPLE_ERROR:
-            return SimpleError(line)
-        if kind == _INTEGER:
-            return self._read_integer(line)
-        if kind == _NULL:
-            if not line:
-                return None
-            raise self._malformed("a null with text in it")
-        if kind == _BOOLEAN:
-            if line in (b"t", b"f"):
-                return line == b"t"
-            raise self._malformed("a boolean that is neither t nor f")
-        if kind == _DOUBLE:
-            return self._read_double(line)
-        return self._read_big_number(line)
-
-    def _read_integer(self, line: bytes) -> int:
-        if _INTEGER_TEXT.fullmatch(line) is None:
-            raise self._malformed("an integer that is not an optional sign and digits")
-        digits = line.lstrip(b"+-").lstrip(b"0")
-        value = int(digits or b"0") if len(digits) < 20 else 2**64
-        if line.startswith(b"-"):
-            value = -value
-        if value not in _INT64:
-            raise self._malformed("an integer outside of 64 bits")
-        return value
-
-    def _read_double(self, line: bytes) -> float:
-        if _DOUBLE_TEXT.fullmatch(line) is not None:
-            return float(line)
-        if _NAN_TEXT.fullmatch(line) is not None:
-            return nan
-        raise self._malformed("a double that does not follow the grammar")
-
-    def _read_big_number(self, line: bytes) -> int:
-        if _INTEGER_TEXT.fullmatch(line) is None:
-            raise self._malformed("a big number that is not an optional sign and digits")
-        if len(line.lstrip(b"+-")) > _MAX_BIG_NUMBER_DIGITS:
-            raise self._too_large(f"a big number of more than {_MAX_BIG_NUMBER_DIGITS} digits")
-        try:
-            return int(line)
-        except ValueError:
-            limit = "a big number of more digits than sys.get_int_max_str_digits()"
-            raise self._too_large(limit) from None
-
-    def _read_length(self, line: bytes) -> int:
-        """Return a length or count, as one no limit allows where it is more than that."""
-        if not line.isdigit():
-            raise self._malformed("a length that is not decimal digits")
-        digits = line.lstrip(b"0")
-        return min(int(digits or b"0"), _MAX_LIMIT + 1) if len(digits) < 20 else _MAX_LIMIT + 1
 
     # Bulks: bulk strings, bulk errors, verbatim strings, and the chunks of streamed strings
 
@@ -468,17 +424,17 @@ class Codec:
             if line == b"?":
                 self._streaming = True
                 return False
-        length = self._read_length(line)
+        length = _length(line)
         if length > self._max_bulk_length - self._total:
-            raise self._too_large("a bulk longer than max_bulk_length")
+            raise MessageTooLarge("a string longer than max_bulk_length")
         if kind == _VERBATIM_STRING and length < 4:
-            raise self._malformed("a verbatim string too short for its format")
-        if kind == _CHUNK and length == 0:
-            self._streaming = False
-            self._total = 0
-            self._deliver(self._take_pieces(), replies)
-            return False
+            raise RemoteProtocolError("a verbatim string too short for its format")
         if kind == _CHUNK:
+            if length == 0:
+                self._streaming = False
+                self._total = 0
+                self._deliver(self._take_pieces(), replies)
+                return False
             self._total += length
         self._bulk = kind
         self._missing = length
@@ -493,63 +449,57 @@ class Codec:
             # Many tiny pieces would take far more memory than their bytes.
             if self._pieces and len(self._pieces[-1]) < _SMALL_PIECE:
                 self._pieces[-1] += piece
-            elif piece:
+            else:
                 self._pieces.append(piece)
         if self._missing or len(data) - position < 2:
             self._wait(data, position)
             return -1
         if data[position] != _CR or data[position + 1] != _LF:
             self._mark = self._offset + position
-            raise self._malformed("a bulk that does not end in CRLF")
+            raise RemoteProtocolError("a bulk that does not end in CRLF")
         kind = self._bulk
         self._bulk = 0
-        if kind != _CHUNK:
-            self._deliver(self._bulk_value(kind, self._take_pieces()), replies)
-        return position + 2
-
-    def _bulk_value(self, kind: int, body: bytes) -> Any:
         if kind == _BULK_STRING:
-            return body
-        if kind == _BULK_ERROR:
-            return BulkError(body)
-        if body[3:4] != b":":
-            raise self._malformed("a verbatim string without a colon after its format")
-        return VerbatimString(body[4:], body[:3].decode("latin-1"))
+            self._deliver(self._take_pieces(), replies)
+        elif kind != _CHUNK:
+            self._deliver(BULKS[kind](self._take_pieces()), replies)
+        return position + 2
 
     def _take_pieces(self) -> bytes:
         body = b"".join(self._pieces)
-        self._pieces = []
+        self._pieces.clear()
         return body
 
     # Aggregates
 
-    def _read_count(self, kind: int, line: bytes, replies: list[Any]) -> None:
-        """Take an aggregate's header."""
-        if line == b"-1" and kind == _ARRAY:  # Null arrays
+    def _open_line(self, kind: int, line: bytes, replies: list[Any]) -> None:
+        """Take the header of an aggregate."""
+        if kind == _ARRAY and line == b"-1":  # Null arrays
             self._deliver(None, replies)
-        elif line == b"?" and kind in (_ARRAY, _MAP, _SET):  # Streamed aggregated data types
+        elif line == b"?" and kind not in (_PUSH, _ATTRIBUTE):
             self._open(kind, -1, replies)
         else:
-            self._open(kind, self._read_length(line), replies)
+            self._open(kind, _length(line), replies)
 
     def _open(self, kind: int, count: int, replies: list[Any]) -> None:
         """Begin an aggregate of ``count`` elements or pairs, -1 if streamed."""
-        parent = self._top
-        hashable = False
-        if parent is not None:
-            if kind == _PUSH:
-                raise self._malformed("a push inside another reply")
-            in_pairs = parent.kind == _MAP or parent.kind == _ATTRIBUTE
-            is_key = parent.kind == _SET or (in_pairs and len(parent.items) % 2 == 0)
-            hashable = (is_key or parent.hashable) and kind != _ATTRIBUTE
+        in_pairs = kind in (_MAP, _ATTRIBUTE)
         if self._depth >= self._max_depth:
-            raise self._too_large("aggregates nested deeper than max_depth")
+            raise MessageTooLarge("aggregates nested deeper than max_depth")
         if count > 0:
-            if kind == _MAP or kind == _ATTRIBUTE:
+            if in_pairs:
                 count *= 2
             self._count(count)
-        top = _Aggregate(kind, count, hashable, parent)
+        parent = self._top
+        if parent is not None and kind == _PUSH:
+            raise RemoteProtocolError("a push inside another reply")
+        top = _Aggregate()
+        top.kind = kind
+        top.items = []
+        top.remaining = count
+        top.hashable = kind != _ATTRIBUTE and parent is not None and _in_key(parent)
         top.attributes = self._attributes
+        top.parent = parent
         self._attributes = None
         self._top = top
         self._depth += 1
@@ -558,15 +508,15 @@ class Codec:
 
     def _count(self, elements: int) -> None:
         if elements > self._max_elements - self._elements:
-            raise self._too_large("a reply of more than max_elements")
+            raise MessageTooLarge("a reply of more than max_elements")
         self._elements += elements
 
     def _end_streamed(self, line: bytes, replies: list[Any]) -> None:
         top = self._top
         if line or top is None or top.remaining >= 0 or self._attributes is not None:
-            raise self._malformed("an end of a streamed aggregate out of place")
+            raise RemoteProtocolError("an end of a streamed aggregate out of place")
         if top.kind == _MAP and len(top.items) % 2:
-            raise self._malformed("a streamed map that ends after a key")
+            raise RemoteProtocolError("a streamed map that ends after a key")
         self._end(top, replies)
 
     def _end(self, top: _Aggregate, replies: list[Any]) -> None:
@@ -599,7 +549,7 @@ class Codec:
                 return
 
     def _close(self, top: _Aggregate) -> Any:
-        """Take the innermost aggregate away and return its value, None for attributes."""
+        """Take the innermost aggregate away and return its value; attributes wait for theirs."""
         self._top = top.parent
         self._depth -= 1
         self._attributes = top.attributes
@@ -609,18 +559,14 @@ class Codec:
         if top.kind == _SET:
             return frozenset(items) if top.hashable else set(items)
         if top.kind == _PUSH:
-            return self._push(items)
-        pairs = dict(zip(items[::2], items[1::2], strict=True))
+            return _push(items)
+        pairs: dict[Any, Any] = {}
+        for number in range(0, len(items), 2):
+            pairs[items[number]] = items[number + 1]
         if top.kind == _MAP:
             return tuple(pairs.items()) if top.hashable else pairs
-        self._attributes = pairs if top.attributes is None else top.attributes | pairs
+        self._attributes = pairs if top.attributes is None else {**top.attributes, **pairs}
         return None
-
-    def _push(self, items: list[Any]) -> Push:
-        kind = items[0] if items else None
-        if not isinstance(kind.value if isinstance(kind, Attributed) else kind, bytes):
-            raise self._malformed("a push that does not begin with a string")
-        return Push(items)
 
 
 def _limit(name: str, value: int, lowest: int, highest: int) -> int:
@@ -630,18 +576,68 @@ def _limit(name: str, value: int, lowest: int, highest: int) -> int:
     return number
 
 
+def _length(line: bytes) -> int:
+    """Return a length or count; one that is out of all limits as more than any allows."""
+    if not line.isdigit():
+        raise RemoteProtocolError("a length that is not decimal digits")
+    digits = line.lstrip(b"0")
+    return min(int(digits or b"0"), _MAX_LIMIT + 1) if len(digits) < 20 else _MAX_LIMIT + 1
+
+
+def _is_decimal(text: bytes) -> bool:
+    """Return whether ``text`` is a finite double (Doubles); float() would take more than those."""
+    pointer = text
+    size = len(text)
+    cursor = _after_digits(text, 0, True)
+    if 0 < cursor < size and pointer[cursor] == _POINT:
+        cursor = _after_digits(text, cursor + 1, False)
+    if 0 < cursor < size and pointer[cursor] | _LOWER == _EXPONENT:
+        cursor = _after_digits(text, cursor + 1, True)
+    return cursor == size
+
+
+def _after_digits(text: bytes, cursor: int, signed: bool) -> int:
+    """Return where the digits at ``cursor`` end, or -1 if there are none."""
+    pointer = text
+    size = len(text)
+    if signed and cursor < size and (pointer[cursor] == _PLUS or pointer[cursor] == _MINUS):
+        cursor += 1
+    start = cursor
+    while cursor < size and _ZERO <= pointer[cursor] <= _ZERO + 9:
+        cursor += 1
+    return cursor if cursor > start else -1
+
+
+def _in_key(parent: _Aggregate) -> bool:
+    """Return whether the next item of ``parent`` stands in a map key or a set member."""
+    if parent.hashable or parent.kind == _SET:
+        return True
+    in_pairs = parent.kind in (_MAP, _ATTRIBUTE)
+    return in_pairs and len(parent.items) % 2 == 0
+
+
+def _push(items: list[Any]) -> Push:
+    # Pushes: "the first element of the array is always a String item".
+    kind = items[0] if items else None
+    if not isinstance(kind.value if isinstance(kind, Attributed) else kind, bytes):
+        raise RemoteProtocolError("a push that does not begin with a string")
+    return Push(items)
+
+
 # Commands
 
-_HEADERS = tuple(b"\r\n$%d\r\n" % size for size in range(1024))
+_COUNTS = tuple(b"*%d" % count for count in range(64))
+_LENGTHS = tuple(b"\r\n$%d\r\n" % length for length in range(1024))
 
 
 def _pack_command(message: Command) -> list[Buffer]:
-    """Return the pieces of a command; arguments are every second one."""
-    if isinstance(message, str | bytes | bytearray | memoryview):
+    """Return the pieces of a command: its count, then a length and a body for each argument."""
+    if isinstance(message, (str, bytes, bytearray, memoryview)):
         raise LocalProtocolError("a command is a sequence of arguments, not one string")
-    if not message:
+    count = len(message)
+    if count == 0:
         raise LocalProtocolError("a command without arguments")
-    pieces: list[Buffer] = [b"*%d" % len(message)]
+    pieces: list[Buffer] = [_COUNTS[count] if count < 64 else b"*%d" % count]
     try:
         for argument in message:
             body: Buffer
@@ -650,145 +646,19 @@ def _pack_command(message: Command) -> list[Buffer]:
             elif type(argument) is str:
                 body = argument.encode()
             else:
-                body = _pack_argument(argument)
-            size = len(body)
-            pieces.append(_HEADERS[size] if size < 1024 else b"\r\n$%d\r\n" % size)
+                body = pack_argument(argument)
+            length = len(body)
+            pieces.append(_LENGTHS[length] if length < 1024 else b"\r\n$%d\r\n" % length)
             pieces.append(body)
+    except UnicodeEncodeError:  # its message would show the argument
+        raise LocalProtocolError(f"argument {len(pieces) // 2} is not valid Unicode") from None
     except LocalProtocolError as exc:
-        raise LocalProtocolError(f"argument {len(pieces) // 2}: {exc}") from None
-    except UnicodeEncodeError:
-        raise LocalProtocolError(f"argument {len(pieces) // 2}: not valid Unicode") from None
+        raise LocalProtocolError(f"argument {len(pieces) // 2} is {exc}") from None
     pieces.append(b"\r\n")
     return pieces
 
 
-def _pack_argument(argument: Argument) -> Buffer:
-    if isinstance(argument, bytes | bytearray):
-        return argument
-    if isinstance(argument, str):
-        return argument.encode()
-    if isinstance(argument, memoryview):
-        return _pack_view(argument)
-    if isinstance(argument, bool):
-        raise LocalProtocolError("a bool; pass 1 or 0, or a string")
-    if isinstance(argument, int):
-        try:
-            return b"%d" % argument
-        except ValueError:
-            raise LocalProtocolError("an int of too many digits") from None
-    if isinstance(argument, float):
-        return float.__repr__(argument).encode()
-    if argument is None:
-        raise LocalProtocolError("None; pass an empty string, or leave the argument out")
-    raise LocalProtocolError(f"a {type(argument).__name__}; pass a string or a number")
-
-
-def _pack_view(view: memoryview) -> Buffer:
-    """Return a view whose length is its number of bytes; a copy only where there is none."""
-    if view.ndim == 1 and view.itemsize == 1 and view.c_contiguous:
-        return view
-    try:
-        return view.cast("B")
-    except TypeError:  # not contiguous, or of a format that cast() does not know
-        return view.tobytes()
-
-
-# The other direction, and text
-
-
-def encode(reply: Reply | str, protocol: int = 3) -> bytes:
-    """Return the bytes of a reply, spelled as RESP3 or, with ``protocol=2``, as Redis does in RESP2.
-
-    In RESP2 maps are arrays of keys and values, sets and pushes arrays, doubles and big numbers
-    bulk strings, booleans integers, bulk errors simple ones; attributes are left out.
-
-    Raises:
-        LocalProtocolError: it is not a reply.
-    """
-    if protocol not in (2, 3):
-        raise ValueError("protocol must be 2 or 3")
-    pieces: list[bytes] = []
-    _encode(reply, protocol == 3, pieces)
-    return b"".join(pieces)
-
-
-def _encode(reply: Any, resp3: bool, pieces: list[bytes]) -> None:
-    if isinstance(reply, Attributed):
-        if resp3:
-            _encode_items(b"|", len(reply.attributes), _flat(reply.attributes), resp3, pieces)
-        _encode(reply.value, resp3, pieces)
-    elif isinstance(reply, dict):
-        sign, count = (b"%", len(reply)) if resp3 else (b"*", 2 * len(reply))
-        _encode_items(sign, count, _flat(reply), resp3, pieces)
-    elif isinstance(reply, set | frozenset):
-        _encode_items(b"~" if resp3 else b"*", len(reply), list(reply), resp3, pieces)
-    elif isinstance(reply, Push):
-        if pieces and not pieces[0].startswith(b"|"):
-            raise LocalProtocolError("a push inside another reply")
-        _encode_items(b">" if resp3 else b"*", len(reply), reply, resp3, pieces)
-    elif isinstance(reply, list | tuple):
-        _encode_items(b"*", len(reply), list(reply), resp3, pieces)
-    elif isinstance(reply, ErrorReply):
-        pieces.append(_encode_error(reply, resp3))
-    elif isinstance(reply, bytes | str):
-        pieces.append(_encode_string(reply, resp3))
-    else:
-        pieces.append(_encode_scalar(reply, resp3))
-
-
-def _encode_items(
-    sign: bytes, count: int, items: list[Any], resp3: bool, pieces: list[bytes]
-) -> None:
-    pieces.append(b"%b%d\r\n" % (sign, count))
-    for item in items:
-        _encode(item, resp3, pieces)
-
-
-def _flat(pairs: dict[Any, Any]) -> list[Any]:
-    return [item for pair in pairs.items() for item in pair]
-
-
-def _encode_scalar(reply: Any, resp3: bool) -> bytes:
-    if reply is None:
-        return b"_\r\n" if resp3 else b"$-1\r\n"
-    if isinstance(reply, bool):
-        return (b"#t\r\n" if reply else b"#f\r\n") if resp3 else b":%d\r\n" % reply
-    if isinstance(reply, int):
-        if reply in _INT64:
-            return b":%d\r\n" % reply
-        return b"(%d\r\n" % reply if resp3 else _bulk(b"$", b"%d" % reply)
-    if isinstance(reply, float):
-        text = float.__repr__(reply).encode()
-        return b",%b\r\n" % text if resp3 else _bulk(b"$", text)
-    raise LocalProtocolError(f"a {type(reply).__name__} is not a reply")
-
-
-def _encode_string(reply: bytes | str, resp3: bool) -> bytes:
-    if isinstance(reply, str):
-        return _bulk(b"$", reply.encode())
-    if isinstance(reply, SimpleString):
-        return _line(b"+", reply)
-    if isinstance(reply, VerbatimString) and resp3:
-        return _bulk(b"=", b"%b:%b" % (reply.format.encode("latin-1"), reply))
-    return _bulk(b"$", reply)
-
-
-def _encode_error(reply: ErrorReply, resp3: bool) -> bytes:
-    if isinstance(reply, SimpleError):
-        return _line(b"-", reply.raw)
-    if resp3:
-        return _bulk(b"!", reply.raw)
-    return _line(b"-", reply.raw.replace(b"\r", b" ").replace(b"\n", b" "))
-
-
-def _line(sign: bytes, text: bytes) -> bytes:
-    if b"\r" in text or b"\n" in text:
-        raise LocalProtocolError("a simple string or error with CR or LF in it")
-    return b"%b%b\r\n" % (sign, text)
-
-
-def _bulk(sign: bytes, body: bytes) -> bytes:
-    return b"%b%d\r\n%b\r\n" % (sign, len(body), body)
+# Text
 
 
 def decode_text(reply: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:
@@ -797,23 +667,34 @@ def decode_text(reply: Any, encoding: str = "utf-8", errors: str = "strict") -> 
     Raises:
         UnicodeDecodeError: bytes are not text; lists may then be decoded in part.
     """
-    if isinstance(reply, list):
-        items: list[Any] = reply
-        for number in range(len(items)):
-            item = items[number]
-            if type(item) is bytes:
-                items[number] = item.decode(encoding, errors)
-            else:
-                items[number] = decode_text(item, encoding, errors)
-        return items
-    if isinstance(reply, bytes):
-        return reply.decode(encoding, errors)
-    if isinstance(reply, dict):
-        keys = decode_text([*reply], encoding, errors)
-        return dict(zip(keys, decode_text([*reply.values()], encoding, errors), strict=True))
-    if isinstance(reply, tuple | set | frozenset):
-        return type(reply)(decode_text([*reply], encoding, errors))
-    if isinstance(reply, Attributed):
-        value = decode_text(reply.value, encoding, errors)
-        return Attributed(value, decode_text(reply.attributes, encoding, errors))
-    return reply
+    value: Nested = reply
+    if isinstance(value, list):
+        if type(value) is list:
+            return _decode_list(value, encoding, errors)
+        value[:] = _decode_list([*value], encoding, errors)  # a push
+    elif isinstance(value, bytes):
+        return value.decode(encoding, errors)
+    elif isinstance(value, dict):
+        keys = _decode_list([*value], encoding, errors)
+        texts = _decode_list([*value.values()], encoding, errors)
+        return dict(zip(keys, texts, strict=True))
+    elif isinstance(value, (tuple, set, frozenset)):
+        return type(value)(_decode_list([*value], encoding, errors))
+    elif isinstance(value, Attributed):
+        text = decode_text(value.value, encoding, errors)
+        return Attributed(text, decode_text(value.attributes, encoding, errors))
+    return value
+
+
+def _decode_list(items: list[Any], encoding: str, errors: str) -> list[Any]:
+    default = encoding == "utf-8" and errors == "strict"
+    for number in range(len(items)):
+        item = items[number]
+        if type(item) is not bytes:
+            items[number] = decode_text(item, encoding, errors)
+        elif default:
+            text = item
+            items[number] = text.decode("utf-8")
+        else:
+            items[number] = item.decode(encoding, errors)
+    return items

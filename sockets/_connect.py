@@ -112,8 +112,9 @@ def connect(
         name = server_hostname(context, options, str(target))
 
         async def open_tls(protocol: asyncio.BaseProtocol) -> None:
-            lower = await open_plain(_Waiting())
-            await TLSTransport(lower, protocol, context, server_hostname=name).handshake()
+            transport = TLSTransport(protocol, context, server_hostname=name)
+            await open_plain(transport.below)
+            await transport.handshake()
 
         if secure_transport == "on":
             opener = open_tls
@@ -185,7 +186,7 @@ def as_socket(
     # uvloop's transports have asyncio's methods, but not asyncio's base class.
     if isinstance(carrier, asyncio.Transport) or hasattr(carrier, "set_protocol"):
         return _adopt_transport(
-            cast("asyncio.Transport", carrier), remote_address, secure_transport
+            cast("asyncio.Transport", carrier), remote_address, secure_transport, options
         )
     if isinstance(carrier, stdlib_socket.socket):
         return _adopt_socket(carrier, remote_address, secure_transport, options)
@@ -279,13 +280,6 @@ def _adopt_streams(
     if ended:
         receiver.eof_received()
     return socket
-
-
-class _Waiting(asyncio.Protocol):
-    """Holds a transport, reading nothing, until the TLS engine takes it over."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).pause_reading()
 
 
 def _with_name(tls: TLSOptions, target: Address) -> TLSOptions:

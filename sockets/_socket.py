@@ -163,23 +163,14 @@ class Socket:
         up connecting, and ``opened`` settles with `SocketClosed`. Every call returns the same
         promise.
         """
-        if not self._closing:
-            self._closing = True
-            if self.close_reason is None:
-                self.close_reason = reason
-            error = self._closed_here()
-            self.readable.shut(error)
-            self.writable.failed(error)
-            if not self.opened.done() and self._task is not None:
-                # Not before its first step: a task that is cancelled then never runs at all.
-                asyncio.get_running_loop().call_soon(self._task.cancel)
-            elif self._transport is not None:
-                self._end(self._transport)
+        self._shut(reason)
+        if self._transport is not None and self.opened.done():
+            self._end(self._transport)
         return self._close
 
     def abort(self, reason: object = None) -> None:
         """End the connection at once; what is not sent is dropped and the peer may see a reset."""
-        self.close(reason)
+        self._shut(reason)
         if self._transport is not None:
             self._transport.abort()
 
@@ -232,7 +223,9 @@ class Socket:
                 except BaseException:
                     self.abort()
                     raise
-            await TLSTransport(lower, protocol, context, server_hostname=name).handshake()
+            transport = TLSTransport(protocol, context, server_hostname=name)
+            transport.take_over(lower)
+            await transport.handshake()
 
         self.successor = Socket(
             upgrade,
@@ -369,6 +362,19 @@ class Socket:
             self.closed.reject(error)
 
     # Ending.
+
+    def _shut(self, reason: object) -> None:
+        """Note that this side is done with it, and give up connecting."""
+        if self._closing:
+            return
+        self._closing = True
+        if self.close_reason is None:
+            self.close_reason = reason
+        self.readable.shut(self._closed_here())
+        self.writable.failed(self._closed_here())
+        if not self.opened.done() and self._task is not None:
+            # Not before its first step: a task that is cancelled then never runs at all.
+            asyncio.get_running_loop().call_soon(self._task.cancel)
 
     def _closed_here(self) -> SocketClosed:
         return SocketClosed(f"the socket to {self.remote_address} was closed on this side")

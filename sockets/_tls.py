@@ -12,6 +12,7 @@ from wirekit._errors import AddressError, ConnectionLost, TLSError
 
 from ._address import TCPAddress
 from ._attach import hand_over
+from ._promise import Promise
 from ._transport import Transport, offered_buffer
 
 if TYPE_CHECKING:
@@ -88,15 +89,21 @@ def server_hostname(context: ssl.SSLContext, options: TLSOptions, remote: str) -
 
 
 class TLSTransport(Transport):
-    """TLS on top of ``lower``; the receiver gets ``connection_made`` once the peer is verified.
+    """TLS on top of any transport; the receiver gets ``connection_made`` once the peer is verified.
 
-    A stream that ends without the peer's close_notify is an error, since an attacker can cut it
-    (RFC 8446 §6.1). Each direction can be ended on its own by ``write_eof``.
+    Give ``below`` to whatever makes or has the transport below (an event loop, ``Socket.attach``),
+    or call ``take_over`` with a transport; then await ``handshake``. A stream that ends without
+    the peer's close_notify is an error, since an attacker can cut it (RFC 8446 §6.1). Each
+    direction can be ended on its own by ``write_eof``.
+
+    Attributes:
+        below: the receiver for the transport below.
     """
+
+    _lower: asyncio.Transport  # there from the connection_made of ``below`` on
 
     def __init__(
         self,
-        lower: asyncio.Transport,
         protocol: asyncio.BaseProtocol,
         context: ssl.SSLContext,
         *,
@@ -104,14 +111,14 @@ class TLSTransport(Transport):
         server_side: bool = False,
     ) -> None:
         super().__init__(protocol)
-        self._lower = lower
+        self.below: asyncio.BufferedProtocol = _Ciphertext(self)
         self._name = server_hostname or "the peer"
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._ssl = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
         )
-        self._handshake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._handshake: Promise[None] = Promise()
         self._established = False
         self._backlog: deque[memoryview] = deque()
         self._backlog_size = 0
@@ -123,18 +130,21 @@ class TLSTransport(Transport):
         self._error: Exception | None = None
         self._closer: asyncio.TimerHandle | None = None
 
+    def take_over(self, lower: asyncio.Transport) -> None:
+        """Begin on a transport that has another receiver so far."""
+        hand_over(lower, self.below)
+        self.below.connection_made(lower)
+        if lower.is_closing():
+            self._handshake.reject(self._lost_in_handshake())
+        else:
+            lower.resume_reading()
+
     async def handshake(self) -> None:
-        """Take over the lower transport and return when TLS stands and the peer is verified.
+        """Return when TLS stands and the peer is verified.
 
         Raises:
-            TLSError: it does not come to stand; the lower transport is closed.
+            TLSError: it does not come to stand; the transport below is closed.
         """
-        if self._lower.is_closing():
-            raise self._lost_in_handshake()
-        hand_over(self._lower, _Ciphertext(self))
-        self._step_handshake()
-        if not self._lower.is_closing():
-            self._lower.resume_reading()
         try:
             await self._handshake
         except TLSError:
@@ -208,6 +218,11 @@ class TLSTransport(Transport):
 
     # Called by _Ciphertext below.
 
+    def begin(self, lower: asyncio.Transport) -> None:
+        """Take the transport below."""
+        self._lower = lower
+        self._step_handshake()
+
     def received(self, data: memoryview) -> None:
         """Take ciphertext from below."""
         if self._closing:
@@ -240,8 +255,8 @@ class TLSTransport(Transport):
             self._closer.cancel()
         if self._established:
             self._deliver_lost(self._error or error)
-        elif not self._handshake.done():
-            self._handshake.set_exception(self._lost_in_handshake())
+        else:
+            self._handshake.reject(self._lost_in_handshake())
 
     # The engine.
 
@@ -254,7 +269,7 @@ class TLSTransport(Transport):
             self._send()
         except ssl.SSLError as error:
             self._send()
-            self._handshake.set_exception(_handshake_error(error, self._name))
+            self._handshake.reject(_handshake_error(error, self._name))
             self._closing = True
             self._lower.close()
             loop = asyncio.get_running_loop()
@@ -262,7 +277,7 @@ class TLSTransport(Transport):
         else:
             self._send()
             self._established = True
-            self._handshake.set_result(None)
+            self._handshake.resolve(None)
             self._protocol.connection_made(self)
             self._flush()
             self._read()
@@ -394,6 +409,9 @@ class _Ciphertext(asyncio.BufferedProtocol):
     def __init__(self, tls: TLSTransport) -> None:
         self._tls = tls
         self._view = memoryview(bytearray(4096))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._tls.begin(cast("asyncio.Transport", transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._view

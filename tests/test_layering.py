@@ -35,7 +35,7 @@ NOT_FOR_PROTOCOLS = {
 
 
 def is_within(module: str, package: str) -> bool:
-    """Whether it is the package or inside it; the face is only itself, not all that is behind it."""
+    """Whether it is the package or inside it; the face is only itself, not what is behind it."""
     return module == package or (package != FACE and module.startswith(f"{package}."))
 
 

@@ -28,6 +28,7 @@ __all__ = ["Batch", "Confirmation", "Connection"]
 
 _SLICE = 262144  # bytes of a large argument handed to the transport at a time
 _LARGE = 16384  # pieces from this size on are not joined with others
+_MANY = 16  # replies at once from which it pays to look for a pipeline first
 _SMALLEST_READ = 4096
 _LARGEST_READ = 1048576
 _CONFIRMATIONS = frozenset(
@@ -239,7 +240,9 @@ class Connection(asyncio.BufferedProtocol):
             self._dispatch(replies)
 
     def _dispatch(self, replies: list[Reply]) -> None:
-        # The hot loop: one turn a reply.
+        # The hot loop: one turn a reply, but for the many of a pipeline.
+        if len(replies) >= _MANY and not self.pubsub_mode:
+            replies = self._fill_batch(replies)
         pending = self._pending
         batch = self._batch
         for reply in replies:
@@ -270,6 +273,21 @@ class Connection(asyncio.BufferedProtocol):
                 if not batch.future.done():
                     batch.future.set_result(batch.replies)
                 batch = self._batch = None
+
+    def _fill_batch(self, replies: list[Reply]) -> list[Reply]:
+        """Give replies to the pipeline they belong to, all at once; return the rest."""
+        if self._batch is None and self._pending and isinstance(self._pending[0], Batch):
+            self._batch = cast("Batch", self._pending.popleft())
+        batch = self._batch
+        if batch is None or Push in set(map(type, replies)):
+            return replies
+        room = batch.count - len(batch.replies)
+        batch.replies += replies[:room]
+        if len(batch.replies) == batch.count:
+            self._batch = None
+            if not batch.future.done():
+                batch.future.set_result(batch.replies)
+        return replies[room:]
 
     def _pushed(self, push: list[Any]) -> None:
         waiter = self._pending[0] if self._pending else None

@@ -86,7 +86,8 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
         command = (*plan.words, *args[1:]) if plan.words else args
         if plan.kind is Kind.REFUSED:
             refuse(plan, command)
-        options.pop("keys", None)
+        if options:
+            options.pop("keys", None)
         self._stack.append((plan, command, options))
         return self
 
@@ -176,7 +177,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
 
     async def _run(self, stack: list[tuple[Plan, tuple[Any, ...], dict[str, Any]]]) -> list[Reply]:
         commands = [command for _, command, _ in stack]
-        if any(plan.kind is Kind.BLOCKING for plan, _, _ in stack):
+        if Kind.BLOCKING in {plan.kind for plan, _, _ in stack}:
             connection = await self._connections.acquire()
             try:
                 connection.set_timeout(None)
@@ -211,7 +212,11 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
         raise_on_error: bool,
     ) -> list[Any]:
         results: list[Any] = []
+        shape = self._client.shape
         for index, ((plan, command, options), reply) in enumerate(zip(stack, replies, strict=True)):
+            if not options and reply.__class__ is bytes:  # by far the most frequent
+                results.append(shape(plan, reply, options))
+                continue
             empty = options.pop(EMPTY_RESPONSE, _MISSING)
             if isinstance(reply, ErrorReply):
                 if empty is not _MISSING:
@@ -222,7 +227,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
                     raise error
                 results.append(error)
             else:
-                results.append(self._client.shape(plan, reply, options))
+                results.append(shape(plan, reply, options))
         return results
 
     @staticmethod

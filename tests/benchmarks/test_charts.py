@@ -71,6 +71,13 @@ def test_the_goal_is_a_line_at_its_value(lower_is_better: bool, place: float) ->
     assert float(goal.get("x1", "0")) == pytest.approx(start + width * place / 20, abs=0.2)
 
 
+def test_the_goal_does_not_cross_a_value() -> None:
+    row = Row("row", "row", "s", goal=Goal(1.1, "peer"))
+    svg = bars(result(row, ours=[20], peer=[10]), CLASSES)
+    (goal,), value = elements(svg, "line", "goal"), elements(svg, "text", "value")[1]
+    assert float(value.get("x", "0")) > float(goal.get("x1", "0"))
+
+
 def test_who_has_no_figures_says_why() -> None:
     svg = bars(made_up_report().results[0], CLASSES)
     assert texts(svg, "missing") == [

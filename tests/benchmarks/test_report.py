@@ -11,7 +11,7 @@ from .reports import made_up_report
 
 
 def printed() -> str:
-    console = Console(file=io.StringIO(), width=160)
+    console = Console(file=io.StringIO(), width=200)
     for table in tables(made_up_report()):
         console.print(table)
     output = console.file

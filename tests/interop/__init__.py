@@ -1,0 +1,1 @@
+"""The adapters against real servers, and against servers that do what no real one would."""

@@ -1,0 +1,1 @@
+"""The Redis adapter against real, broken and hostile servers."""

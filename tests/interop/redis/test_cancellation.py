@@ -1,0 +1,467 @@
+"""Cancelling callers at any moment harms nobody else, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.interop.redis.helpers import (
+    connections_named,
+    eventually,
+    on_socket,
+    oracle,
+    reconnecting,
+    shared_connection,
+    turns,
+)
+from tests.servers import RunningServer
+from wirekit import SocketClosed
+from wirekit.adapters.redis import Redis
+from wirekit.adapters.redis import _client as client_module
+from wirekit.adapters.redis._connection import Connection
+
+CANCELLED = {"redis": 100_000, "valkey": 20_000}
+GROUPS = 4  # of callers, each of which has its own random numbers
+GROUP_SIZE = 64
+FIXED_KEYS = 500
+LARGE = 200_000  # bytes; a few of them congest the connection
+
+# Callers: each checks that the reply is its own, whatever happens to the others. -----------------
+
+
+async def echo(client: Redis, number: int, rng: random.Random) -> None:
+    token = b"echo %d" % number
+    assert await client.echo(token) == token  # type: ignore[arg-type]  # redis-py's says str only
+
+
+async def echo_large(client: Redis, number: int, rng: random.Random) -> None:
+    token = b"%020d" % number * (LARGE // 20)
+    assert await client.execute("ECHO", token) == token
+
+
+async def get(client: Redis, number: int, rng: random.Random) -> None:
+    key = number % FIXED_KEYS
+    assert await client.get(f"fixed:{key}") == b"value %d" % key
+
+
+async def evaluate(client: Redis, number: int, rng: random.Random) -> None:
+    reply = await client.eval("return {KEYS[1], ARGV[1], {ARGV[1]}}", 1, "key", number)  # type: ignore[arg-type]
+    assert reply == [b"key", b"%d" % number, [b"%d" % number]]
+
+
+async def fail(client: Redis, number: int, rng: random.Random) -> None:
+    reply = await client.eval("return redis.error_reply('MINE ' .. ARGV[1])", 0, number)  # type: ignore[arg-type]
+    raise AssertionError(f"not an error but {reply!r}")
+
+
+async def increment(client: Redis, number: int, rng: random.Random) -> None:
+    assert await client.incr(f"ran:{number}") == 1
+
+
+async def pipeline(client: Redis, number: int, rng: random.Random) -> None:
+    pipe = client.pipeline(transaction=rng.random() < 0.5)
+    expected: list[Any] = []
+    for index in range(rng.randrange(1, 12)):
+        token = b"%d.%d" % (number, index) * (1000 if rng.random() < 0.01 else 1)
+        pipe.echo(token)  # type: ignore[arg-type]
+        expected.append(token)
+    pipe.incr(f"ran:{number}")
+    expected.append(1)
+    assert await pipe.execute() == expected
+
+
+CALLERS = (echo, get, evaluate, fail, increment, increment, pipeline)
+
+
+# How a caller is stopped. ------------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """``turns`` of the event loop until the cancellation, or ``seconds`` until the timeout."""
+
+    turns: int | None = None
+    seconds: float | None = None
+
+    @property
+    def stops(self) -> bool:
+        return self.turns is not None or self.seconds is not None
+
+
+def random_plan(rng: random.Random) -> Plan:
+    kind = rng.random()
+    if kind < 0.15:
+        return Plan()
+    if kind < 0.25:
+        return Plan(seconds=rng.uniform(0, 0.003))
+    # 1: written nowhere yet; 2: in the socket; more: the reply may be under way or there.
+    return Plan(turns=rng.choice((1, 1, 2, 2, 3, 4, 5, 6, 8)))
+
+
+async def call(
+    caller: Callable[[Redis, int, random.Random], Awaitable[None]],
+    client: Redis,
+    number: int,
+    rng: random.Random,
+    plan: Plan,
+) -> None:
+    async with asyncio.timeout(plan.seconds):
+        await caller(client, number, rng)
+
+
+class Storm:
+    """Groups of concurrent callers, most of which are cancelled."""
+
+    def __init__(self, client: Redis, cancelled: int) -> None:
+        self.client = client
+        self.wanted = cancelled
+        self.cancelled = 0
+        self.survived: list[int] = []
+        self.calls = 0
+        self.most_pending = 0
+
+    async def run(self) -> None:
+        await asyncio.gather(*(self._run_groups(random.Random(seed)) for seed in range(GROUPS)))
+
+    async def _run_groups(self, rng: random.Random) -> None:
+        while self.cancelled < self.wanted:
+            first = self.calls
+            self.calls += GROUP_SIZE
+            plans = [random_plan(rng) for _ in range(GROUP_SIZE)]
+            tasks = [
+                asyncio.create_task(call(self._caller(rng), self.client, first + i, rng, plan))
+                for i, plan in enumerate(plans)
+            ]
+            for turn in range(1, 9):
+                await asyncio.sleep(0)
+                for task, plan in zip(tasks, plans, strict=True):
+                    if plan.turns == turn:
+                        task.cancel()
+            self.most_pending = max(
+                self.most_pending, len(shared_connection(self.client)._pending)
+            )
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            for number, (plan, outcome) in enumerate(zip(plans, outcomes, strict=True), first):
+                self._note(number, plan, outcome)
+
+    def _caller(self, rng: random.Random) -> Callable[[Redis, int, random.Random], Awaitable[None]]:
+        return echo_large if rng.random() < 0.004 else rng.choice(CALLERS)
+
+    def _note(self, number: int, plan: Plan, outcome: object) -> None:
+        if plan.stops and isinstance(outcome, asyncio.CancelledError | TimeoutError):
+            self.cancelled += 1
+        elif outcome is None:
+            self.survived.append(number)
+        else:
+            assert str(outcome) == f"MINE {number}", outcome
+
+
+def count_sent_increments(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list with the number of INCR commands handed to any connection."""
+    count = [0]
+    send, send_batch = Connection.send, Connection.send_batch
+
+    def counting_send(self: Connection, command: Sequence[Any]) -> asyncio.Future[Any]:
+        count[0] += command[0] in ("INCRBY", "INCR")
+        return send(self, command)
+
+    def counting_send_batch(
+        self: Connection, commands: Sequence[Sequence[Any]]
+    ) -> asyncio.Future[list[Any]]:
+        count[0] += sum(command[0] in ("INCRBY", "INCR") for command in commands)
+        return send_batch(self, commands)
+
+    monkeypatch.setattr(Connection, "send", counting_send)
+    monkeypatch.setattr(Connection, "send_batch", counting_send_batch)
+    return count
+
+
+@pytest.mark.timeout(120)
+async def test_cancelled_callers_disturb_no_other(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    increments = count_sent_increments(monkeypatch)
+    with oracle(server, flush=True) as admin:
+        admin.mset({f"fixed:{key}": f"value {key}" for key in range(FIXED_KEYS)})
+        async with reconnecting(server, client_name="storm") as client:
+            client_id = await client.client_id()
+            warm_up = Storm(client, 500)
+            await warm_up.run()
+            gc.collect()
+            objects = len(gc.get_objects())
+
+            storm = Storm(client, CANCELLED[server.name])
+            storm.calls = warm_up.calls
+            await storm.run()
+
+            assert storm.cancelled >= CANCELLED[server.name]
+            assert storm.survived
+            assert await client.client_id() == client_id
+            connection = shared_connection(client)
+            assert not connection._pending
+            assert not connection._out
+            assert connection.idle
+            assert storm.most_pending <= GROUPS * GROUP_SIZE
+            survived = {*warm_up.survived, *storm.survived}
+            del storm.survived[:]
+            gc.collect()
+            assert len(gc.get_objects()) < objects + 1000
+            assert len(connections_named(admin, "storm")) == 1
+
+        ran: dict[bytes, bytes] = {}
+        keys: Any = admin.keys("ran:*")
+        for start in range(0, len(keys), 10_000):
+            part = keys[start : start + 10_000]
+            values: Any = admin.mget(part)
+            ran.update(zip(part, values, strict=True))
+        # Twice would show as 2; what was handed to the connection ran, the rest did not.
+        assert set(ran.values()) == {b"1"}
+        assert len(ran) == increments[0]
+        assert len([key for key in ran if int(key[4:]) in survived]) > 100
+        await eventually(lambda: not connections_named(admin, "storm"))
+
+
+@pytest.mark.both_loops
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_cancelled_under_congestion(server: RunningServer, protocol: int) -> None:
+    rng = random.Random(protocol)
+    with oracle(server, flush=True) as admin:
+        async with on_socket(server, protocol=protocol) as client:
+            client_id = await client.client_id()
+            for _ in range(10):
+                admin.client_pause(40)
+                tasks = [
+                    asyncio.create_task(
+                        (echo_large if number % 3 else increment)(client, number, rng)
+                    )
+                    for number in range(120)
+                ]
+                await turns(3)
+                assert shared_connection(client).congested
+                late = [asyncio.create_task(echo(client, number, rng)) for number in range(50)]
+                victims = rng.sample([*tasks, *late], 110)
+                for victim in victims:
+                    victim.cancel()
+                    await asyncio.sleep(rng.choice((0, 0, 0.001)))
+                outcomes = await asyncio.gather(*tasks, *late, return_exceptions=True)
+                for task, outcome in zip([*tasks, *late], outcomes, strict=True):
+                    cancelled = isinstance(outcome, asyncio.CancelledError)
+                    assert outcome is None or (cancelled and task in victims), outcome
+                await client.delete(*(f"ran:{number}" for number in range(120)))
+            assert await client.client_id() == client_id
+            assert shared_connection(client).idle
+
+
+# Blocking commands -------------------------------------------------------------------------------
+
+
+class Queue(NamedTuple):
+    """A command that pops: how to put an item in, take one out, and see those that are left."""
+
+    put: Callable[[Any, str], object]
+    take: Callable[[Redis, float], Awaitable[list[str]]]
+    left: Callable[[Any], list[str]]
+
+
+async def _blpop(client: Redis, timeout: float) -> list[str]:
+    reply: Any = await client.blpop(["q"], timeout=timeout)
+    return [] if reply is None else [reply[1]]
+
+
+async def _brpop(client: Redis, timeout: float) -> list[str]:
+    reply: Any = await client.brpop(["nothing", "q"], timeout=timeout)
+    return [] if reply is None else [reply[1]]
+
+
+async def _blmpop(client: Redis, timeout: float) -> list[str]:
+    reply: Any = await client.blmpop(timeout, 2, "nothing", "q", direction="RIGHT", count=3)
+    return [] if reply is None else list(reply[1])
+
+
+async def _bzpopmin(client: Redis, timeout: float) -> list[str]:
+    reply: Any = await client.bzpopmin(["q"], timeout=timeout)
+    return [] if reply is None else [reply[1]]
+
+
+async def _bzmpop(client: Redis, timeout: float) -> list[str]:
+    reply: Any = await client.bzmpop(timeout, 1, ["q"], max=True, count=2)
+    return [] if reply is None else [member for member, _ in reply[1]]
+
+
+def _list(admin: Any) -> list[str]:
+    return [item.decode() for item in admin.lrange("q", 0, -1)]
+
+
+def _sorted_set(admin: Any) -> list[str]:
+    return [item.decode() for item in admin.zrange("q", 0, -1)]
+
+
+QUEUES = {
+    "blpop": Queue(lambda admin, item: admin.rpush("q", item), _blpop, _list),
+    "brpop": Queue(lambda admin, item: admin.lpush("q", item), _brpop, _list),
+    "blmpop": Queue(lambda admin, item: admin.rpush("q", item), _blmpop, _list),
+    "bzpopmin": Queue(lambda admin, item: admin.zadd("q", {item: 1.5}), _bzpopmin, _sorted_set),
+    "bzmpop": Queue(lambda admin, item: admin.zadd("q", {item: 1.5}), _bzmpop, _sorted_set),
+}
+ITEMS = 400
+CONSUMERS = 6
+
+
+async def consume(
+    client: Redis,
+    take: Callable[[Redis, float], Awaitable[list[str]]],
+    delivered: list[str],
+    rng: random.Random,
+) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(rng.choice((0, 0.001, 0.002, 0.005, None))):
+                delivered += await take(client, rng.choice((0, 0.02, 3)))
+        except TimeoutError:
+            pass
+
+
+async def produce(put: Callable[[Any, str], object], admin: Any, rng: random.Random) -> None:
+    number = 0
+    while number < ITEMS:
+        for _ in range(min(rng.randrange(1, 6), ITEMS - number)):
+            put(admin, f"item {number}")
+            number += 1
+        await asyncio.sleep(rng.choice((0, 0, 0.001, 0.004)))
+
+
+async def run_consumers(
+    client: Redis,
+    take: Callable[[Redis, float], Awaitable[list[str]]],
+    production: Awaitable[None],
+    rng: random.Random,
+) -> list[str]:
+    """Return what consumers got that were cancelled again and again."""
+    delivered: list[str] = []
+    consumers = [
+        asyncio.create_task(consume(client, take, delivered, rng)) for _ in range(CONSUMERS)
+    ]
+
+    async def disturb() -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            victim = rng.randrange(CONSUMERS)
+            consumers[victim].cancel()
+            await asyncio.wait([consumers[victim]])
+            consumers[victim] = asyncio.create_task(consume(client, take, delivered, rng))
+
+    disturber = asyncio.create_task(disturb())
+    try:
+        await production
+        await asyncio.sleep(0.05)
+    finally:
+        for task in (disturber, *consumers):
+            task.cancel()
+        outcomes = await asyncio.gather(disturber, *consumers, return_exceptions=True)
+    for outcome in outcomes:
+        assert isinstance(outcome, asyncio.CancelledError), outcome
+    return delivered
+
+
+@pytest.mark.parametrize("carrier", [reconnecting, on_socket])
+@pytest.mark.parametrize("command", QUEUES)
+async def test_cancelled_pops_lose_and_double_nothing(
+    server: RunningServer,
+    command: str,
+    carrier: Callable[..., Redis],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A client on one socket lets others in between slices; shorter ones make more of them.
+    monkeypatch.setattr(client_module, "_SLICE", 0.02)
+    queue, rng = QUEUES[command], random.Random(command)
+    with oracle(server, flush=True) as admin:
+        client = carrier(server, client_name="pops", decode_responses=True)
+        async with client:
+            production = produce(queue.put, admin, rng)
+            delivered = await run_consumers(client, queue.take, production, rng)
+            assert await client.ping()
+        left = queue.left(admin)
+        assert sorted([*delivered, *left]) == sorted(f"item {n}" for n in range(ITEMS))
+        assert delivered
+        await eventually(lambda: not connections_named(admin, "pops"))
+
+
+@pytest.mark.parametrize("carrier", [reconnecting, on_socket])
+async def test_cancelled_moves_lose_and_double_nothing(
+    server: RunningServer, carrier: Callable[..., Redis], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_SLICE", 0.02)
+    rng = random.Random(11)
+
+    async def take(client: Redis, timeout: float) -> list[str]:
+        reply: Any = await client.blmove("q", "done", timeout)  # type: ignore[arg-type]  # int only
+        return [] if reply is None else [reply]
+
+    with oracle(server, flush=True) as admin:
+        async with carrier(server, client_name="moves", decode_responses=True) as client:
+            production = produce(lambda a, item: a.rpush("q", item), admin, rng)
+            delivered = await run_consumers(client, take, production, rng)
+        lists: Any = [admin.lrange("q", 0, -1), admin.lrange("done", 0, -1)]
+        waiting, done = ([item.decode() for item in items] for items in lists)
+        assert sorted([*waiting, *done]) == sorted(f"item {n}" for n in range(ITEMS))
+        assert len(set(delivered)) == len(delivered)
+        assert set(delivered) <= set(done)
+        assert delivered
+
+
+@pytest.mark.parametrize("carrier", [reconnecting, on_socket])
+async def test_cancelled_group_reads_lose_and_double_nothing(
+    server: RunningServer, carrier: Callable[..., Redis], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_SLICE", 0.02)
+    rng = random.Random(12)
+
+    async def take(client: Redis, timeout: float) -> list[str]:
+        reply: Any = await client.xreadgroup(
+            "group", "me", {"q": ">"}, count=2, block=int(timeout * 1000)
+        )
+        return [fields["item"] for _, entries in reply for _, fields in entries]
+
+    with oracle(server, flush=True) as admin:
+        admin.xgroup_create("q", "group", mkstream=True)
+        async with carrier(server, client_name="groups", decode_responses=True) as client:
+            production = produce(lambda a, item: a.xadd("q", {"item": item}), admin, rng)
+            delivered = await run_consumers(client, take, production, rng)
+        entries: Any = admin.xrange("q")
+        assert len(entries) == ITEMS
+        assert len(set(delivered)) == len(delivered)
+        assert delivered
+        # What was read for a caller who left waits in the group's list, to be claimed.
+        item_of = {identifier: fields[b"item"].decode() for identifier, fields in entries}
+        pending: Any = admin.xpending_range("q", "group", "-", "+", ITEMS)
+        assert set(delivered) <= {item_of[entry["message_id"]] for entry in pending}
+        await eventually(lambda: not connections_named(admin, "groups"))
+
+
+async def test_a_task_whose_pop_timed_out_goes_on_with_the_only_socket(
+    server: RunningServer,
+) -> None:
+    with oracle(server, flush=True) as admin:
+        async with on_socket(server) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await client.blpop(["q"], timeout=0)
+            assert await client.rpush("q", "item") == 1
+        assert admin.lrange("q", 0, -1) == [b"item"]
+
+
+async def test_close_while_connections_are_being_opened(server: RunningServer) -> None:
+    with oracle(server, flush=True) as admin:
+        for pause in range(12):
+            client = reconnecting(server, client_name="closing")
+            await client.open()
+            waiting = [asyncio.create_task(client.blpop(["q"], timeout=0)) for _ in range(4)]
+            await turns(pause)
+            await client.aclose()
+            for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+                assert isinstance(outcome, SocketClosed), repr(outcome)
+            await eventually(lambda: not connections_named(admin, "closing"))

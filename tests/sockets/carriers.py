@@ -1,0 +1,176 @@
+"""Every carrier, as two joined sockets: what a client made, and what a server got."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket as stdlib_socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.servers import CertificateAuthority
+from wirekit.sockets import (
+    AddressLike,
+    Connector,
+    Socket,
+    TLSTransport,
+    as_socket,
+    connect,
+    memory_pair,
+)
+
+Pair = tuple[Socket, Socket]
+
+
+@dataclass
+class Workshop:
+    """What the carriers are made with; ends everything that it made."""
+
+    authority: CertificateAuthority
+    directory: Path
+    made: list[Socket] = field(default_factory=list[Socket])
+
+    def keep(self, *sockets: Socket) -> None:
+        self.made.extend(sockets)
+
+    async def close(self) -> None:
+        for socket in self.made:
+            while socket.successor is not None:
+                socket = socket.successor
+            socket.abort()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def tcp(self, **options: Any) -> Pair:
+        """A TCP connection on loopback; the client's options may ask for more than TCP."""
+        with stdlib_socket.create_server(("127.0.0.1", 0)) as listener:
+            return await self._accepted(listener, listener.getsockname(), **options)
+
+    async def unix(self, **options: Any) -> Pair:
+        path = self.directory / "carrier.sock"
+        with stdlib_socket.socket(stdlib_socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            pair = await self._accepted(listener, path, **options)
+        path.unlink()
+        return pair
+
+    async def _accepted(
+        self, listener: stdlib_socket.socket, address: AddressLike, **options: Any
+    ) -> Pair:
+        listener.setblocking(False)
+        client = connect(address, **options)
+        accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
+        server = as_socket(accepted, remote_address="client", **stream_options(options))
+        self.keep(client, server)
+        return client, server
+
+    def serve_tls(self, lower: Socket, **options: Any) -> Socket:
+        """The server's end of TLS on top of a socket."""
+        context = self.authority.server_context()
+
+        async def accept(protocol: asyncio.BaseProtocol) -> None:
+            await lower.opened
+            transport = TLSTransport(protocol, context, server_side=True)
+            lower.attach(transport.below)
+            await transport.handshake()
+
+        server = Socket(
+            accept, remote_address="client", secure_transport="on", **stream_options(options)
+        )
+        self.keep(server)
+        return server
+
+    async def tls(self, over: Callable[..., Awaitable[Pair]], **options: Any) -> Pair:
+        """TLS, made by ``connect`` on top of another carrier."""
+        lower_client, lower_server = await over()
+        client = connect(
+            "localhost:1",
+            secure_transport="on",
+            ssl_context=self.authority.client_context(),
+            connector=returning(lower_client),
+            **options,
+        )
+        server = self.serve_tls(lower_server, **options)
+        self.keep(client)
+        return client, server
+
+    async def starttls(self, **options: Any) -> Pair:
+        plain, accepted = await self.tcp(
+            secure_transport="starttls", ssl_context=self.authority.client_context(), **options
+        )
+        await plain.write(b"STARTTLS\r\n")
+        assert await accepted.read_until() == b"STARTTLS\r\n"
+        await accepted.write(b"220 go ahead\r\n")
+        assert await plain.read_until() == b"220 go ahead\r\n"
+        client = plain.start_tls()
+        server = self.serve_tls(accepted, **options)
+        self.keep(client)
+        return client, server
+
+    async def memory(self, **options: Any) -> Pair:
+        pair = memory_pair(**options)
+        self.keep(*pair)
+        return pair
+
+    async def make(self, carrier: str, **options: Any) -> Pair:
+        """Return an open pair of the carrier."""
+        match carrier:
+            case "memory":
+                pair = await self.memory(**options)
+            case "memory byte by byte":
+                pair = await self.memory(fragment=1, **options)
+            case "tcp":
+                pair = await self.tcp(**options)
+            case "unix":
+                pair = await self.unix(**options)
+            case "tls":
+                pair = await self.tls(self.tcp, **options)
+            case "starttls":
+                pair = await self.starttls(**options)
+            case "tls in tls":
+                pair = await self.tls(lambda: self.tls(self.tcp), **options)
+            case "tls in tls in memory":
+                pair = await self.tls(lambda: self.tls(self.memory), **options)
+            case _:
+                raise LookupError(carrier)
+        for end in pair:
+            await end.opened
+        return pair
+
+
+CARRIERS = (
+    "memory",
+    "memory byte by byte",
+    "tcp",
+    "unix",
+    "tls",
+    "starttls",
+    "tls in tls",
+    "tls in tls in memory",
+)
+
+
+@contextlib.asynccontextmanager
+async def workshop(authority: CertificateAuthority, directory: Path) -> AsyncIterator[Workshop]:
+    made = Workshop(authority, directory)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def returning(socket: Socket) -> Connector:
+    """A connector to what is connected already."""
+
+    async def connector(address: AddressLike) -> Socket:
+        return socket
+
+    return connector
+
+
+def stream_options(options: dict[str, Any]) -> dict[str, Any]:
+    names = ("allow_half_open", "timeout", "close_timeout", "high_water_mark")
+    return {name: options[name] for name in names if name in options}
