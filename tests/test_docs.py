@@ -1,4 +1,4 @@
-"""Every Python example in the docs runs, against a real server; ``notest`` marks those that cannot."""
+"""Every Python example in the docs runs against a real server; ``notest`` marks what cannot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def _compiled(source: str, page: str) -> CodeType:
-    return compile(source, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code: CodeType = compile(source, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return code
 
 
 @pytest.mark.parametrize("page", PAGES)

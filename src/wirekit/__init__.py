@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+from . import _errors
 from ._errors import *  # noqa: F403 - the error tree is defined once, in _errors
-from ._errors import __all__ as _errors_all
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", *_errors_all]
+__all__ = ["__version__"]
+__all__ += _errors.__all__

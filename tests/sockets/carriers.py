@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket as stdlib_socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -69,11 +70,9 @@ class Workshop:
 
     def serve_tls(self, lower: Socket, **options: Any) -> Socket:
         """The server's end of TLS on top of a socket."""
-        context = self.authority.server_context()
-
         async def accept(protocol: asyncio.BaseProtocol) -> None:
             await lower.opened
-            transport = TLSTransport(protocol, context, server_side=True)
+            transport = TLSTransport(protocol, server_context(self.authority), server_side=True)
             lower.attach(transport.below)
             await transport.handshake()
 
@@ -89,7 +88,7 @@ class Workshop:
         client = connect(
             "localhost:1",
             secure_transport="on",
-            ssl_context=self.authority.client_context(),
+            ssl_context=client_context(self.authority),
             connector=returning(lower_client),
             **options,
         )
@@ -99,7 +98,7 @@ class Workshop:
 
     async def starttls(self, **options: Any) -> Pair:
         plain, accepted = await self.tcp(
-            secure_transport="starttls", ssl_context=self.authority.client_context(), **options
+            secure_transport="starttls", ssl_context=client_context(self.authority), **options
         )
         await plain.write(b"STARTTLS\r\n")
         assert await accepted.read_until() == b"STARTTLS\r\n"
@@ -151,6 +150,11 @@ CARRIERS = (
     "tls in tls",
     "tls in tls in memory",
 )
+
+
+# Making a context that has the system's authorities takes longer than most tests.
+client_context = functools.cache(CertificateAuthority.client_context)
+server_context = functools.cache(CertificateAuthority.server_context)
 
 
 @contextlib.asynccontextmanager
