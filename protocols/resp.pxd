@@ -20,12 +20,6 @@ cdef int _ATTRIBUTE
 cdef int _CHUNK
 cdef int _END
 
-cdef int _PLUS
-cdef int _MINUS
-cdef int _POINT
-cdef int _EXPONENT
-cdef int _LOWER
-
 cdef object _TYPES
 cdef Py_ssize_t _MAX_LIMIT
 cdef Py_ssize_t _SMALL_PIECE

@@ -27,11 +27,13 @@ from typing import TYPE_CHECKING, Any
 from wirekit._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
 
 from . import _resp_values
-from ._resp_values import BULKS, SCALARS, Attributed, Push, pack_argument
+from ._resp_values import BULKS, SCALARS, pack_argument
 from ._resp_values import Argument as Argument
+from ._resp_values import Attributed as Attributed
 from ._resp_values import BulkError as BulkError
 from ._resp_values import Command as Command
 from ._resp_values import ErrorReply as ErrorReply
+from ._resp_values import Push as Push
 from ._resp_values import Reply as Reply
 from ._resp_values import SimpleError as SimpleError
 from ._resp_values import SimpleString as SimpleString
@@ -63,12 +65,6 @@ _PUSH = ord(">")
 _ATTRIBUTE = ord("|")
 _CHUNK = ord(";")  # Streamed strings
 _END = ord(".")  # Streamed aggregated data types
-
-_PLUS = ord("+")
-_MINUS = ord("-")
-_POINT = ord(".")
-_EXPONENT = ord("e")
-_LOWER = 0x20  # set in every lower-case letter
 
 _TYPES = frozenset(b"+-:_#,($!=*%~>|.")
 
@@ -589,9 +585,9 @@ def _is_decimal(text: bytes) -> bool:
     pointer = text
     size = len(text)
     cursor = _after_digits(text, 0, True)
-    if 0 < cursor < size and pointer[cursor] == _POINT:
+    if 0 < cursor < size and pointer[cursor] in b".":
         cursor = _after_digits(text, cursor + 1, False)
-    if 0 < cursor < size and pointer[cursor] | _LOWER == _EXPONENT:
+    if 0 < cursor < size and pointer[cursor] in b"eE":
         cursor = _after_digits(text, cursor + 1, True)
     return cursor == size
 
@@ -600,7 +596,7 @@ def _after_digits(text: bytes, cursor: int, signed: bool) -> int:
     """Return where the digits at ``cursor`` end, or -1 if there are none."""
     pointer = text
     size = len(text)
-    if signed and cursor < size and (pointer[cursor] == _PLUS or pointer[cursor] == _MINUS):
+    if signed and cursor < size and pointer[cursor] in b"+-":
         cursor += 1
     start = cursor
     while cursor < size and _ZERO <= pointer[cursor] <= _ZERO + 9:

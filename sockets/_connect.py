@@ -40,7 +40,7 @@ SocketLike = (
 class Connector(Protocol):
     """Anything that makes open sockets from addresses: directly, or through a proxy or tunnel."""
 
-    def __call__(self, address: AddressLike) -> Awaitable[Socket]:
+    def __call__(self, address: AddressLike, /) -> Awaitable[Socket]:
         """Return an open socket to the address, or raise a `TransportError`."""
         ...
 

@@ -28,6 +28,15 @@ _SIGNATURE_HASHES = {
     bytes.fromhex("2a8648ce3d040304"): "sha512",
 }
 
+_RSASSA_PSS = bytes.fromhex("2a864886f70d01010a")
+# What RSASSA-PSS parameters name (RFC 4055 §2.1).
+_PSS_HASHES = {
+    bytes.fromhex("608648016503040201"): "sha256",
+    bytes.fromhex("608648016503040202"): "sha384",
+    bytes.fromhex("608648016503040203"): "sha512",
+    bytes.fromhex("608648016503040204"): "sha224",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class SocketInfo:
@@ -92,9 +101,23 @@ def _end_point_hash(certificate: bytes) -> bytes | None:
     body, _ = _der_value(certificate, 0)
     _, after_tbs = _der_value(certificate, body)
     algorithm, _ = _der_value(certificate, after_tbs)
-    oid, oid_end = _der_value(certificate, algorithm)
-    name = _SIGNATURE_HASHES.get(certificate[oid:oid_end])
+    oid, parameters = _der_value(certificate, algorithm)
+    if certificate[oid:parameters] == _RSASSA_PSS:
+        name = _pss_hash(certificate, parameters)
+    else:
+        name = _SIGNATURE_HASHES.get(certificate[oid:parameters])
     return hashlib.new(name, certificate).digest() if name else None
+
+
+def _pss_hash(certificate: bytes, parameters: int) -> str | None:
+    # RFC 4055 §3.1: SEQUENCE { [0] HashAlgorithm DEFAULT sha1, ... }
+    first, _ = _der_value(certificate, parameters)
+    if certificate[first] != 0xA0:
+        return "sha256"
+    algorithm, _ = _der_value(certificate, first)
+    oid, _ = _der_value(certificate, algorithm)
+    start, end = _der_value(certificate, oid)
+    return _PSS_HASHES.get(certificate[start:end])
 
 
 def _der_value(data: bytes, offset: int) -> tuple[int, int]:

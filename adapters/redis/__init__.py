@@ -8,12 +8,12 @@ await client.get("key")
 from __future__ import annotations
 
 from ._cache import Cache
-from ._client import Redis
+from ._client import Redis, connect
 from ._errors import DataError, ResponseError
 from ._monitor import Monitor
 from ._pipeline import Pipeline
 from ._pubsub import PubSub
-from ._url import connect, parse_url
+from ._url import parse_url
 
 __all__ = [
     "Cache",

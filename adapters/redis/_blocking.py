@@ -46,11 +46,15 @@ class Blocking:
             return 0.0
         return number / self.unit if number else math.inf
 
-    def limited(self, command: Sequence[Argument], seconds: float) -> list[Argument]:
+    def patience(self, command: Sequence[Argument], limit: float | None) -> float | None:
+        """Return how long to wait for the reply where other commands may take ``limit`` seconds."""
+        seconds = self.seconds(command)
+        return None if limit is None or math.isinf(seconds) else seconds + limit
+
+    def limited(self, command: Sequence[Argument], seconds: float) -> tuple[Argument, ...]:
         """Return the command with another time limit."""
-        limited = list(command)
-        limited[self.index] = seconds if self.unit == 1 else max(1, int(seconds * self.unit))
-        return limited
+        limit = seconds if self.unit == 1 else max(1, int(seconds * self.unit))
+        return (*command[: self.index], limit, *command[self.index + 1 :])
 
 
 def blocking(command: Sequence[Argument]) -> Blocking | None:
@@ -68,13 +72,16 @@ def blocking(command: Sequence[Argument]) -> Blocking | None:
 
 def _stream_read(command: Sequence[Argument]) -> Blocking | None:
     words = [_word(argument) for argument in command]
-    end = words.index("STREAMS") if "STREAMS" in words else len(words)
-    if "BLOCK" not in words[:end]:
+    position, index = 1, 0
+    # Word for word: a group or a consumer may be called BLOCK or STREAMS.
+    while position < len(words) and words[position] != "STREAMS":
+        if words[position] == "BLOCK":
+            index = position + 1
+        position += 1 + _STREAM_OPTIONS.get(words[position], 0)
+    if not 0 < index < len(words):
         return None
-    index = words.index("BLOCK") + 1
-    # "$" and ">" mean "from now on"; "$" would skip what comes between two slices.
-    sliceable = "$" not in words[end:]
-    return Blocking(index, 1000, sliceable, _nothing) if index < len(command) else None
+    # "$" means "from now on", and would skip what comes between two slices.
+    return Blocking(index, 1000, "$" not in words[position:], _nothing)
 
 
 def _word(argument: Argument) -> str:
@@ -117,6 +124,9 @@ def _add_back_many(command: Sequence[Argument], reply: Any) -> list[Argument] | 
         back += [score, member]
     return back
 
+
+# Options of XREAD and XREADGROUP, and how many arguments each has.
+_STREAM_OPTIONS = {"GROUP": 2, "COUNT": 1, "BLOCK": 1, "CLAIM": 1}
 
 # Index of the time limit (negative: from the end), its units a second, sliceable, restore.
 _COMMANDS: dict[

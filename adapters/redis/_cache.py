@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,72 +18,15 @@ __all__ = ["CACHEABLE", "Cache"]
 
 # Commands whose reply is a function of the keys they name, for which redis-py names the keys too.
 CACHEABLE = frozenset(
-    [
-        "BITCOUNT",
-        "BITPOS",
-        "EXISTS",
-        "GEODIST",
-        "GEOHASH",
-        "GEOPOS",
-        "GEOSEARCH",
-        "GET",
-        "GETBIT",
-        "GETRANGE",
-        "HEXISTS",
-        "HGET",
-        "HGETALL",
-        "HKEYS",
-        "HLEN",
-        "HMGET",
-        "HSTRLEN",
-        "HVALS",
-        "JSON.ARRINDEX",
-        "JSON.ARRLEN",
-        "JSON.GET",
-        "JSON.MGET",
-        "JSON.OBJKEYS",
-        "JSON.OBJLEN",
-        "JSON.RESP",
-        "JSON.STRLEN",
-        "JSON.TYPE",
-        "LCS",
-        "LINDEX",
-        "LLEN",
-        "LPOS",
-        "LRANGE",
-        "MGET",
-        "SCARD",
-        "SDIFF",
-        "SINTER",
-        "SINTERCARD",
-        "SISMEMBER",
-        "SMEMBERS",
-        "SMISMEMBER",
-        "STRLEN",
-        "SUBSTR",
-        "SUNION",
-        "TYPE",
-        "XLEN",
-        "XRANGE",
-        "XREVRANGE",
-        "ZCARD",
-        "ZCOUNT",
-        "ZDIFF",
-        "ZINTER",
-        "ZINTERCARD",
-        "ZLEXCOUNT",
-        "ZMSCORE",
-        "ZRANGE",
-        "ZRANGEBYLEX",
-        "ZRANGEBYSCORE",
-        "ZRANK",
-        "ZREVRANGE",
-        "ZREVRANGEBYLEX",
-        "ZREVRANGEBYSCORE",
-        "ZREVRANK",
-        "ZSCORE",
-        "ZUNION",
-    ]
+    """
+    BITCOUNT BITPOS EXISTS GEODIST GEOHASH GEOPOS GEOSEARCH GET GETBIT GETRANGE HEXISTS HGET
+    HGETALL HKEYS HLEN HMGET HSTRLEN HVALS JSON.ARRINDEX JSON.ARRLEN JSON.GET JSON.MGET
+    JSON.OBJKEYS JSON.OBJLEN JSON.RESP JSON.STRLEN JSON.TYPE LCS LINDEX LLEN LPOS LRANGE
+    MGET SCARD SDIFF SINTER SINTERCARD SISMEMBER SMEMBERS SMISMEMBER STRLEN SUBSTR SUNION
+    TYPE XLEN XRANGE XREVRANGE ZCARD ZCOUNT ZDIFF ZINTER ZINTERCARD ZLEXCOUNT ZMSCORE ZRANGE
+    ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREVRANGE ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK
+    ZSCORE ZUNION
+    """.split()
 )
 
 _Command = tuple[Any, ...]
@@ -123,18 +66,19 @@ class Cache:
     def look_up(self, command: _Command) -> tuple[bool, Reply]:
         """Return whether the reply to a command is known, and the reply."""
         try:
-            place = self._places.get(command)
+            place = self._places.get(_identity(command))
         except TypeError:  # an argument that cannot be hashed is not cached
             place = None
         if place is None or not place.filled:
             self.misses += 1
             return False, None
         self.hits += 1
-        self._places.move_to_end(command)
+        self._places.move_to_end(place.command)
         return True, _own(place.reply)
 
     def reserve(self, command: _Command, keys: Iterable[Any]) -> Place | None:
         """Note that the command is about to be sent; None if it cannot be cached."""
+        command = _identity(command)
         try:
             if command in self._places:
                 return None  # under way for someone else, who will fill it
@@ -170,8 +114,8 @@ class Cache:
 
     def invalidate(self, keys: list[bytes] | None) -> None:
         """Forget what depends on these keys, or on any (None: the server flushed its database)."""
-        if keys is None:
-            self.clear()
+        if not isinstance(keys, list) or not {bytes}.issuperset(map(type, keys)):
+            self.clear()  # it says something that is not known here: nothing is certain
             return
         for key in keys:
             for place in tuple(self._by_key.get(key, ())):
@@ -183,6 +127,8 @@ class Cache:
         The server's own word comes only after the reply, and in between we would read what we
         have just overwritten.
         """
+        if command[0] in CACHEABLE:
+            return
         for argument in command[1:]:
             if isinstance(argument, str | bytes | int | float | bytearray | memoryview):
                 key = _key(argument)
@@ -197,13 +143,18 @@ class Cache:
         self._by_key.clear()
 
 
+def _identity(command: _Command) -> _Command:
+    # 1, 1.0 and True are equal, but not as arguments.
+    return (*command, *map(type, command))
+
+
 def _key(key: Any) -> bytes:
     if isinstance(key, str):
         return key.encode()
     if isinstance(key, bytes):
         return key
     if isinstance(key, bytearray | memoryview):
-        return bytes(key)
+        return cast("Any", key).tobytes() if isinstance(key, memoryview) else bytes(key)
     return repr(key).encode()
 
 

@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+import codecs
+import inspect
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import redis.exceptions
-from redis._parsers.encoders import Encoder
 from redis.asyncio.lock import Lock
-from redis.client import EMPTY_RESPONSE, NEVER_DECODE
-from redis.commands import AsyncCoreCommands, AsyncRedisModuleCommands
 
-from wirekit._errors import AddressError, TransportError
-from wirekit.protocols.resp import decode_text
+from wirekit._errors import AddressError, SocketClosed
 from wirekit.sockets import Backoff, as_socket
 
-from ._blocking import Blocking, blocking
-from ._cache import CACHEABLE, Cache
+from ._commands import Commands
 from ._connections import Connections
-from ._errors import ResponseError
 from ._monitor import Monitor
-from ._pipeline import Pipeline
+from ._pipeline import Pipeline, Script
 from ._pubsub import Overflow, PubSub
-from ._responses import Kind, Plan, Plans, refuse
+from ._responses import Plans
 from ._salvage import Salvage
 from ._settings import CredentialSource, Settings
+from ._url import client_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
     from typing import Self
 
-    from wirekit.protocols.resp import Argument, Reply
-    from wirekit.sockets import AddressLike, Connector, Socket, SocketLike
+    from redis.typing import ScriptTextT
 
-__all__ = ["Redis"]
+    from wirekit.sockets import AddressLike, Connector, Policy, Socket, SocketLike, TLSOptions
 
-T = TypeVar("T")
-_SLICE = 1.0  # seconds for which a blocking command may keep the only connection
+    from ._cache import Cache
 
+__all__ = ["Redis", "connect"]
 
-class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
+class Redis(Commands):
     """A Redis or Valkey client on a socket; has redis-py's asyncio commands.
 
     Any number of tasks may use it at once: their commands go out together on one connection, and
@@ -59,13 +55,14 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
         address: where the connector connects to.
         username: ACL user.
         password: of the user.
-        credentials: a callable that gives ``(username, password)``, asked for each connection.
+        credentials: in place of these, a callable that gives ``(username, password)``, or an
+            awaitable of them, or redis-py's provider; asked for each connection.
         db: number of the database.
         protocol: 2 or 3 for RESP2 or RESP3, with redis-py's result shapes for each; None speaks
             RESP3 where the server can, with the shapes of RESP2.
         legacy_responses: redis-py's switch between its older and its unified result shapes.
         decode_responses: whether strings are returned as str.
-        encoding: of text arguments and decoded replies; only ``"utf-8"`` for arguments.
+        encoding: ``"utf-8"``, as redis-py calls what text is sent and decoded in.
         encoding_errors: how decoding meets what is not valid.
         client_name: shown by CLIENT LIST.
         cache: keep replies in memory until the server says that a key changed; needs RESP3.
@@ -76,9 +73,11 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
         backoff: how long to wait between attempts.
         max_bulk_length: bytes of the largest string accepted.
         max_elements: number of elements accepted in one reply.
-    """
 
-    _is_async_client: Literal[True] = True
+    Raises:
+        AddressError: an option is wrong, or two do not go together.
+        RuntimeError: no event loop runs, and the socket needs one.
+    """
 
     def __init__(
         self,
@@ -104,8 +103,6 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
         max_bulk_length: int = 512 * 1024 * 1024,
         max_elements: int = 2**24,
     ) -> None:
-        if protocol not in (None, 2, 3):
-            raise AddressError(f"protocol must be 2, 3 or None, not {protocol!r}")
         if socket is None and connector is None:
             raise AddressError("pass a socket, or a connector and an address")
         if (connector is None) != (address is None):
@@ -114,6 +111,7 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
             raise AddressError("the cache needs RESP3: leave protocol out, or make it 3")
         if max_dedicated < 1 or reconnect_attempts < 1:
             raise AddressError("max_dedicated and reconnect_attempts must be at least 1")
+        _check_encoding(encoding, encoding_errors)
         self._settings = Settings(
             username=username,
             password=password,
@@ -128,13 +126,13 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
         )
         self._plans = Plans(protocol, legacy_responses=legacy_responses)
         self._decode = decode_responses
-        self._encoder = Encoder(encoding, encoding_errors, decode_responses)
+        self._encoding, self._encoding_errors = encoding, encoding_errors
         self._cache = cache
         self._replay = False
         self._attempts = reconnect_attempts
         self._connections = Connections(
             self._settings,
-            socket=None if socket is None else as_socket(socket),
+            socket=None if socket is None else _adopted(socket),
             dial=None if connector is None else _dialler(connector, address),
             max_dedicated=max_dedicated,
             attempts=reconnect_attempts,
@@ -143,6 +141,37 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
             on_renewed=self._renewed,
         )
         self._salvage = Salvage(self._connections)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        connector: Connector | None = None,
+        policy: Policy | None = None,
+        connect_timeout: float | None = 10.0,
+        tls: TLSOptions | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Return a client for a URL, not open yet: use ``async with``, or ``await client.open()``.
+
+        It reconnects by itself. Needs no running event loop.
+
+        Args:
+            url: see `parse_url`; ``host:port`` and the path of a Unix socket serve as well.
+            connector: makes the connections, for example through a tunnel; directly by default.
+            policy: which addresses may be connected to; any by default.
+            connect_timeout: seconds for each connection.
+            tls: options for ``rediss://``.
+            **settings: see `Redis`; they go before those in the URL.
+
+        Raises:
+            AddressError: the URL or an option is wrong.
+        """
+        found = client_settings(
+            url, connector=connector, policy=policy, connect_timeout=connect_timeout, tls=tls
+        )
+        return cls(**{**found, **settings})
 
     async def open(self) -> Self:
         """Open the connection; ``async with`` does this.
@@ -155,9 +184,18 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
         return self
 
     async def aclose(self) -> None:
-        """Close every connection; may be called again."""
-        await self._salvage.aclose()
-        await self._connections.aclose()
+        """Close every connection; may be called again.
+
+        Whoever still waits for a reply gets `SocketClosed`.
+        """
+        try:
+            await self._salvage.aclose()
+        finally:
+            await self._connections.aclose()
+
+    async def close(self) -> None:
+        """Same as ``aclose``."""
+        await self.aclose()
 
     async def __aenter__(self) -> Self:
         try:
@@ -179,122 +217,9 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
         if shared is None:
             return "<Redis not open>"
         state = "open" if shared.error is None else f"lost: {shared.error}"
+        if isinstance(shared.error, SocketClosed):
+            state = "closed"
         return f"<Redis {shared.peer} db={self._settings.db} {state}>"
-
-    # Commands.
-
-    async def execute(self, *command: Argument) -> Reply:
-        """Send any command and return the raw reply, for example ``execute("GET", "key")``.
-
-        Strings come as bytes, maps as dict, sets as set; nothing is decoded or reshaped.
-
-        Raises:
-            ResponseError: the server answered with an error.
-            DataError: the command cannot be sent, or not here.
-            TransportError: there is no connection, or it was lost; ``sent`` tells whether the
-                command may have run.
-        """
-        if not command:
-            command = ("",)
-        plan = self._plans.of(command[0])
-        command = (*plan.words, *command[1:]) if plan.words else command
-        try:
-            return await self._send(plan, command)
-        except TransportError as error:
-            if not self._may_repeat(error):
-                raise
-        return await self._repeat(plan, command)
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command as redis-py's methods do, and return what they return."""
-        plan = self._plans.of(args[0])
-        command = (*plan.words, *args[1:]) if plan.words else args
-        keys = options.pop("keys", None)
-        try:
-            if self._cache is None:
-                reply = await self._send(plan, command)
-            else:
-                reply = await self._send_cached(self._cache, plan, command, keys)
-        except ResponseError:
-            if EMPTY_RESPONSE not in options:
-                raise
-            return options[EMPTY_RESPONSE]
-        except TransportError as error:
-            if not self._may_repeat(error):
-                raise
-            reply = await self._repeat(plan, command)
-        options.pop(EMPTY_RESPONSE, None)
-        return self.shape(plan, reply, options)
-
-    def shape(self, plan: Plan, reply: Any, options: dict[str, Any]) -> Any:
-        """Return a raw reply as redis-py would: decoded and given to the command's callback."""
-        if self._decode and options.pop(NEVER_DECODE, None) is None:
-            reply = decode_text(reply, self._encoder.encoding, self._encoder.encoding_errors)
-        options.pop(NEVER_DECODE, None)
-        if plan.callback is None:
-            return reply
-        return plan.callback(reply, **options)
-
-    def _send(self, plan: Plan, command: tuple[Any, ...]) -> Awaitable[Reply]:
-        connection = self._connections.current
-        if connection is not None and plan.kind is Kind.PLAIN and not connection.congested:
-            return connection.send(command)
-        return self._send_slowly(plan, command)
-
-    async def _send_slowly(self, plan: Plan, command: tuple[Any, ...]) -> Reply:
-        if plan.kind is Kind.BLOCKING:
-            how = blocking(command)
-            if how is not None:
-                return await self._send_blocking(command, how)
-        elif plan.kind is Kind.REFUSED:
-            refuse(plan, command)
-        connection = await self._connections.ready()
-        return await connection.send(command)
-
-    def _may_repeat(self, error: TransportError) -> bool:
-        """A command that was never written, or that does no harm twice, may be sent again."""
-        return self._connections.renewable and (self._replay or not getattr(error, "sent", True))
-
-    async def _repeat(self, plan: Plan, command: tuple[Any, ...]) -> Reply:
-        for _ in range(self._attempts - 1):
-            try:
-                return await self._send_slowly(plan, command)
-            except TransportError as error:
-                if not self._may_repeat(error):
-                    raise
-        return await self._send_slowly(plan, command)
-
-    async def _send_cached(
-        self, cache: Cache, plan: Plan, command: tuple[Any, ...], keys: Any
-    ) -> Reply:
-        if not keys or plan.kind is not Kind.PLAIN or command[0] not in CACHEABLE:
-            cache.forget_arguments(command)
-            return await self._send(plan, command)
-        found, reply = cache.look_up(command)
-        if found:
-            return reply
-        place = cache.reserve(command, keys)
-        try:
-            reply = await self._send(plan, command)
-        except BaseException:
-            cache.drop(place)
-            raise
-        return cache.fill(place, reply)
-
-    # Blocking commands.
-
-    async def _send_blocking(self, command: tuple[Any, ...], how: Blocking) -> Reply:
-        left = how.seconds(command)
-        if self._connections.renewable or not how.sliceable:
-            return await self._salvage.wait(command, how, left)
-        # On the only connection: in slices, between which others get their turn.
-        while left > _SLICE:
-            reply = await self._salvage.wait(how.limited(command, _SLICE), how, _SLICE)
-            if reply is not None:
-                return reply
-            left -= _SLICE
-            await asyncio.sleep(0)
-        return await self._salvage.wait(how.limited(command, left), how, left)
 
     # Sessions.
 
@@ -327,7 +252,7 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
                     if watches:
                         await pipe.watch(*watches)
                     result = func(pipe)
-                    if asyncio.iscoroutine(result):
+                    if inspect.isawaitable(result) and result is not pipe:
                         result = await result
                     replies = await pipe.execute()
                 except redis.exceptions.WatchError:
@@ -353,9 +278,13 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
             overflow=overflow,
         )
 
-    def monitor(self, *, max_commands: int = 10_000) -> Monitor:
-        """Return a stream of every command that the server runs."""
-        return Monitor(self._connections, max_commands=max_commands)
+    def monitor(self, *, max_commands: int = 10_000, max_bytes: int = 64 * 1024 * 1024) -> Monitor:
+        """Return a stream of every command that the server runs; kept up to the two limits."""
+        return Monitor(self._connections, max_commands=max_commands, max_bytes=max_bytes)
+
+    def register_script(self, script: ScriptTextT) -> Script:  # type: ignore[override]  # mixin: self is redis-py's client
+        """Return a Lua script that can be called: ``await script(keys, args)``."""
+        return Script(cast("Any", self), script)
 
     def lock(
         self,
@@ -380,23 +309,6 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
             raise_on_release_error=raise_on_release_error,
         )
 
-    # What redis-py's command classes ask of a client.
-
-    def get_encoder(self) -> Encoder:
-        """Return the encoder of arguments and replies."""
-        return self._encoder
-
-    def get_connection_kwargs(self) -> dict[str, Any]:
-        """Return what redis-py's commands may ask about the connection."""
-        return {"db": self._settings.db, "protocol": self._settings.protocol}
-
-    def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:
-        """Shape the replies to a command by another function."""
-        self._plans.set_callback(command, callback)
-
-    def _decoded(self, reply: Reply) -> Any:
-        return decode_text(reply, self._encoder.encoding, self._encoder.encoding_errors)
-
     def _pushed(self, push: list[Any]) -> None:
         if self._cache is not None and push and push[0] == b"invalidate":
             self._cache.invalidate(push[1] if len(push) > 1 else None)
@@ -404,6 +316,37 @@ class Redis(AsyncRedisModuleCommands, AsyncCoreCommands):
     def _renewed(self) -> None:
         if self._cache is not None:
             self._cache.clear()
+
+
+async def connect(url: str = "redis://localhost:6379", **settings: Any) -> Redis:
+    """Return an open client for a URL; takes the arguments of `Redis.from_url`.
+
+    Raises:
+        AddressError: the URL or an option is wrong.
+        ConnectError: there is no connection.
+        ResponseError: the server refuses us.
+    """
+    return await Redis.from_url(url, **settings).__aenter__()
+
+
+def _adopted(socket: SocketLike) -> Socket:
+    try:
+        return as_socket(socket)
+    except RuntimeError:
+        text = "make the client within a coroutine: to take over a socket needs a running loop"
+        raise RuntimeError(text) from None
+
+
+def _check_encoding(encoding: str, encoding_errors: str) -> None:
+    try:
+        name = codecs.lookup(encoding).name
+        codecs.lookup_error(encoding_errors)
+    except LookupError as error:
+        raise AddressError(str(error)) from None
+    if name != "utf-8":
+        raise AddressError(
+            "encoding must be utf-8; for another, decode the replies yourself"
+        )
 
 
 def _dialler(connector: Connector, address: AddressLike | None) -> Callable[[], Awaitable[Socket]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from wirekit._errors import (
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
     from wirekit.protocols._buffer import Buffer
     from wirekit.protocols.resp import Argument, ErrorReply, Reply
-    from wirekit.sockets import Socket
+    from wirekit.sockets import Promise, Socket
 
-__all__ = ["Batch", "Confirmation", "Connection"]
+__all__ = ["PUBSUB_KINDS", "Batch", "Confirmation", "Connection", "Guest"]
 
 _SLICE = 262144  # bytes of a large argument handed to the transport at a time
 _LARGE = 16384  # pieces from this size on are not joined with others
@@ -34,7 +35,7 @@ _LARGEST_READ = 1048576
 _CONFIRMATIONS = frozenset(
     kind + word for kind in (b"", b"p", b"s") for word in (b"subscribe", b"unsubscribe")
 )
-_PUBSUB_KINDS = _CONFIRMATIONS | {b"message", b"pmessage", b"smessage"}
+PUBSUB_KINDS = _CONFIRMATIONS | {b"message", b"pmessage", b"smessage"}
 
 
 class Batch:
@@ -56,6 +57,23 @@ class Confirmation:
     def __init__(self, future: asyncio.Future[None], count: int) -> None:
         self.future = future
         self.remaining = count
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What is told to whoever has a connection for itself, beside the replies it waits for.
+
+    Attributes:
+        pushed: called with each push.
+        lost: called when the connection is over.
+        unasked: called with replies that nobody waits for (MONITOR's); None: they are a fault.
+        resp2_pushes: whether arrays that are messages by their first word are pushes (RESP2).
+    """
+
+    pushed: Callable[[list[Any]], None]
+    lost: Callable[[], None]
+    unasked: Callable[[Reply], None] | None = None
+    resp2_pushes: bool = False
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -90,10 +108,10 @@ class Connection(asyncio.BufferedProtocol):
         self.error: Exception | None = None
         self.client_id: int | None = None
         self.protocol = 2
-        self.pubsub_mode = False
-        self.on_unasked: Callable[[Reply], None] | None = None
         self.on_push: Callable[[list[Any]], None] | None = None
         self.on_lost: Callable[[], None] | None = None
+        self._guest: Guest | None = None
+        self._resp2_pushes = False
         self._transport = socket.attach(self)
 
     @property
@@ -105,6 +123,11 @@ class Connection(asyncio.BufferedProtocol):
     def idle(self) -> bool:
         """Whether no reply is due and the connection stands."""
         return not self._pending and self._batch is None and self.error is None
+
+    def receive_guest(self, guest: Guest | None) -> None:
+        """Tell ``guest`` from now on what is no reply to a command; None: nobody any more."""
+        self._guest = guest
+        self._resp2_pushes = guest is not None and guest.resp2_pushes
 
     def set_timeout(self, timeout: float | None) -> None:
         """Change how long a reply may take from now on."""
@@ -178,7 +201,7 @@ class Connection(asyncio.BufferedProtocol):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Write what was gathered: small pieces as one, large ones in slices while there is room."""
+        """Write what was gathered: small pieces as one, large ones in slices as there is room."""
         self._flush_scheduled = False
         if self.congested or self.error is not None or not self._out:
             return
@@ -235,31 +258,36 @@ class Connection(asyncio.BufferedProtocol):
             replies = self._codec.receive_data(view[:nbytes])
         except RemoteProtocolError as error:
             self._dispatch(cast("list[Reply]", error.events))
+            error.events = []  # they belong to their callers, not to all who get the error
             self.fail(error)
         else:
             self._dispatch(replies)
 
-    def _dispatch(self, replies: list[Reply]) -> None:
+    def _dispatch(self, replies: list[Reply]) -> None:  # noqa: C901 - hot, so it is one piece
         # The hot loop: one turn a reply, but for the many of a pipeline.
-        if len(replies) >= _MANY and not self.pubsub_mode:
+        if len(replies) >= _MANY and not self._resp2_pushes:
             replies = self._fill_batch(replies)
         pending = self._pending
         batch = self._batch
         for reply in replies:
             kind = reply.__class__
-            if kind is Push or (self.pubsub_mode and _is_message(reply)):
+            if kind is Push or (self._resp2_pushes and _is_message(reply)):
                 self._pushed(cast("list[Any]", reply))
                 continue
             if batch is None:
                 if not pending:
-                    if self.on_unasked is None:
+                    if self._guest is None or self._guest.unasked is None:
                         self.fail(RemoteProtocolError("the server sent a reply nobody asked for"))
                         return
-                    self.on_unasked(reply)
+                    self._guest.unasked(reply)
                     continue
                 waiter = pending.popleft()
                 if not isinstance(waiter, Batch):
                     if isinstance(waiter, Confirmation):
+                        if kind is not SimpleError and kind is not BulkError:
+                            pending.appendleft(waiter)
+                            self.fail(RemoteProtocolError("a reply in place of a confirmation"))
+                            return
                         waiter = cast("asyncio.Future[Reply]", waiter.future)
                     if not waiter.done():
                         if kind is SimpleError or kind is BulkError:
@@ -290,8 +318,11 @@ class Connection(asyncio.BufferedProtocol):
         return replies[room:]
 
     def _pushed(self, push: list[Any]) -> None:
+        if not push or not isinstance(push[0], bytes):
+            self.fail(RemoteProtocolError("a push does not begin with its kind"))
+            return
         waiter = self._pending[0] if self._pending else None
-        if isinstance(waiter, Confirmation) and push[:1] and push[0] in _CONFIRMATIONS:
+        if isinstance(waiter, Confirmation) and push[0] in _CONFIRMATIONS:
             waiter.remaining -= 1
             if waiter.remaining == 0:
                 self._pending.popleft()
@@ -299,6 +330,8 @@ class Connection(asyncio.BufferedProtocol):
                     waiter.future.set_result(None)
         if self.on_push is not None:
             self.on_push(push)
+        if self._guest is not None:
+            self._guest.pushed(push)
 
     def eof_received(self) -> None:
         """Take the end of the server's stream."""
@@ -306,6 +339,8 @@ class Connection(asyncio.BufferedProtocol):
             self._codec.receive_eof()
         except RemoteProtocolError as error:
             self.fail(error)
+        else:
+            self.connection_lost(None)  # no reply can come any more; the transport closes itself
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end of the connection."""
@@ -340,12 +375,12 @@ class Connection(asyncio.BufferedProtocol):
             self._over(error)
             self._socket.abort(error)
 
-    async def aclose(self) -> None:
+    def close(self) -> Promise[None]:
         """Send what is written and close; whoever still waits gets `SocketClosed`."""
         if self.error is None:
             self._flush()
             self._over(SocketClosed(f"the connection to {self.peer} was closed"))
-        await self._socket.close()
+        return self._socket.close()
 
     def _over(self, error: Exception) -> None:
         self.error = error
@@ -366,8 +401,15 @@ class Connection(asyncio.BufferedProtocol):
         self._wake_writers()
         if self.on_lost is not None:
             self.on_lost()
+        if self._guest is not None:
+            self._guest.lost()
 
 
 def _is_message(reply: Reply) -> bool:
     """Whether a RESP2 array is what RESP3 would have sent as a push."""
-    return isinstance(reply, list) and reply[:1] != [] and reply[0] in _PUBSUB_KINDS
+    return (
+        isinstance(reply, list)
+        and len(reply) > 0
+        and isinstance(reply[0], bytes)
+        and reply[0] in PUBSUB_KINDS
+    )

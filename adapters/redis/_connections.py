@@ -57,17 +57,20 @@ class Connections:
         self.settings = settings
         self.current: Connection | None = None
         self._socket = socket
+        self._socket_taken = socket is None
         self._dial = dial
         self._attempts = attempts
         self._backoff = backoff
         self._on_push = on_push
         self._on_renewed = on_renewed
         self._shared: Connection | None = None
+        self._opening = asyncio.Lock()
+        self._opened = False
         self._connecting: asyncio.Task[Connection] | None = None
-        self._slots = asyncio.Semaphore(max_dedicated)
+        # How many may hold a lease: of connections of their own, or of the only one.
+        self._slots = asyncio.Semaphore(max_dedicated if dial is not None else 1)
         self._idle: list[Connection] = []
         self._lent: set[Connection] = set()
-        self._alone = asyncio.Lock()
         self._given_back = asyncio.Event()
         self._holder: asyncio.Task[object] | None = None
         self._closed = False
@@ -83,11 +86,13 @@ class Connections:
         return self._shared
 
     async def open(self) -> None:
-        """Open the shared connection; one attempt."""
-        if self._closed:
-            raise self._closed_error()
-        if self._shared is None:
-            await self._connect()
+        """Open the shared connection, unless it is; one attempt."""
+        async with self._opening:
+            if self._closed:
+                raise self._closed_error()
+            if self._shared is None:
+                await self._connect()
+                self._opened = True
 
     async def ready(self) -> Connection:
         """Return the shared connection once it can be used, opening it again if need be.
@@ -97,8 +102,7 @@ class Connections:
             TransportError: there is no connection, and none could be made.
         """
         while True:
-            if self._closed:
-                raise self._closed_error()
+            self._refuse_unless_open()
             shared = self._shared
             if shared is None or shared.error is not None:
                 await self._renew()
@@ -116,119 +120,145 @@ class Connections:
         Raises:
             TransportError: as for ``ready``.
         """
-        if self._closed:
-            raise self._closed_error()
-        if self._dial is None:
-            return await self._take_shared()
+        self._refuse_unless_open()
+        self._refuse_holder()
         await self._slots.acquire()
         try:
-            connection = None
-            while self._idle and connection is None:
-                idle = self._idle.pop()
-                connection = idle if idle.idle else None
-            if connection is None:
-                if self._closed:
-                    raise self._closed_error()
-                connection = await open_connection(await self._dialled(), self.settings)
+            self._refuse_unless_open()
+            if self._dial is None:
+                return self._take_shared()
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.idle:
+                    break
+            else:
+                connection = await self._persistently(self._connect_dedicated)
         except BaseException:
-            self._slots.release()
+            self._slots.release()  # after closing, this wakes the next one who waits in vain
             raise
         self._lent.add(connection)
         return connection
 
+    def hand_over(self, connection: Connection, task: asyncio.Task[object]) -> None:
+        """Let a task release in our place what ``acquire`` returned; we wait like anyone else."""
+        if connection is self._shared:
+            self._holder = task
+
     def release(self, connection: Connection, *, reusable: bool = True) -> None:
         """Give back what ``acquire`` returned; unless ``reusable``, it is closed."""
+        if connection not in self._lent:
+            return
+        self._lent.discard(connection)
+        self._slots.release()
+        connection.receive_guest(None)
         if connection is self._shared:
             if not reusable:
                 text = "the only connection was used up by a command that cannot be taken back"
                 connection.fail(SocketClosed(text))
             self._holder = None
-            self._alone.release()
             self._given_back.set()
             self.current = connection if connection.error is None else None
-            return
-        if connection not in self._lent:
-            return
-        self._lent.discard(connection)
-        self._slots.release()
-        if reusable and connection.idle and not self._closed:
-            connection.set_timeout(self.settings.timeout)
+        elif reusable and connection.idle and not self._closed:
             self._idle.append(connection)
         else:
             connection.fail(SocketClosed("the connection was given back and closed"))
+        if connection.error is None:
+            connection.set_timeout(self.settings.timeout)
 
     async def aclose(self) -> None:
         """Close every connection."""
         self._closed = True
         self.current = None
-        self._given_back.set()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        connections = [*self._idle, *self._lent]
+        self._wake_all()
+        connecting = self._connecting
+        if connecting is not None:
+            connecting.cancel()
+        connections = {*self._idle, *self._lent}
+        self._idle.clear()
         if self._shared is not None:
-            connections.append(self._shared)
+            connections.add(self._shared)
         elif self._socket is not None:
             self._socket.abort()
-        self._idle.clear()
-        await asyncio.gather(*(connection.aclose() for connection in connections))
+        # All of them begin to close before the first is waited for.
+        for closing in [connection.close() for connection in connections]:
+            await closing
+        if connecting is not None:
+            await asyncio.wait([connecting])
 
-    async def _take_shared(self) -> Connection:
-        self._refuse_holder()
-        await self._alone.acquire()
-        try:
-            shared = self._shared
-            if shared is None or shared.error is not None:
-                raise await self._lost_error()
-        except BaseException:
-            self._alone.release()
-            raise
+    def _take_shared(self) -> Connection:
+        shared = self._shared
+        if shared is None or shared.error is not None:
+            raise self._lost_error()
+        self._lent.add(shared)
         self._holder = asyncio.current_task()
         self._given_back.clear()
         self.current = None
         return shared
 
+    def _refuse_unless_open(self) -> None:
+        if self._closed:
+            raise self._closed_error()
+        if not self._opened:
+            text = "the client is not open: use `async with`, or `await client.open()` first"
+            raise connection_error(SocketClosed(text), sent=False)
+
     def _refuse_holder(self) -> None:
-        if self._holder is not None and self._holder is asyncio.current_task():
+        holder = self._holder
+        if holder is not None and (holder is asyncio.current_task() or holder.done()):
+            who = "a task that has ended" if holder.done() else "this task"
             text = (
-                "this task has taken the client's only connection (by WATCH, a blocking command, "
-                "pub/sub or MONITOR) and would wait for itself; give the client a connector"
+                f"{who} has taken the client's only connection (by WATCH, a blocking command, "
+                "pub/sub or MONITOR), so this would wait for ever; give the client a connector"
             )
             raise connection_error(BusyError(text), sent=False)
 
+    def _wake_all(self) -> None:
+        """Let everyone who waits for a connection find out that none will come."""
+        self._given_back.set()
+        self._slots.release()
+
     async def _renew(self) -> None:
         if self._dial is None:
-            raise await self._lost_error()
+            raise self._lost_error()
         if self._connecting is None:
             self._connecting = asyncio.create_task(
                 self._reconnect(), name="wirekit redis reconnect"
             )
+            self._connecting.add_done_callback(_retrieved)
         # Shared by all who wait; one of them giving up stops it for none.
-        await asyncio.shield(self._connecting)
+        connecting = self._connecting
+        await asyncio.wait([connecting])
+        if not self._closed:
+            connecting.result()
 
     async def _reconnect(self) -> Connection:
         try:
-            delays = self._backoff.delays()
-            for attempt in range(1, self._attempts + 1):
-                try:
-                    return await self._connect()
-                except _FINAL:
-                    raise
-                except (Error, redis.exceptions.RedisError):
-                    if attempt == self._attempts:
-                        raise
-                    await asyncio.sleep(next(delays))
-            raise AssertionError("attempts is at least 1")
+            return await self._persistently(self._connect)
         finally:
             self._connecting = None
 
+    async def _persistently(self, connect: Callable[[], Awaitable[Connection]]) -> Connection:
+        """Connect, and again after a pause if that fails, as often as the settings say."""
+        delays = self._backoff.delays()
+        for _ in range(self._attempts - 1):
+            self._refuse_unless_open()
+            try:
+                return await connect()
+            except _FINAL:
+                raise
+            except (Error, redis.exceptions.RedisError):
+                await asyncio.sleep(next(delays))
+        self._refuse_unless_open()
+        return await connect()
+
     async def _connect(self) -> Connection:
-        socket, self._socket = self._socket, None
-        if socket is None:
+        """Open the shared connection."""
+        if self._socket is not None and not self._socket_taken:
+            self._socket_taken = True
+            socket = self._socket
+        else:
             socket = await self._dialled()
-        connection = await open_connection(socket, self.settings, tracking=self.settings.tracking)
-        if self._closed:
-            await connection.aclose()
-            raise self._closed_error()
+        connection = await self._introduced(socket, tracking=self.settings.tracking)
         connection.on_push = self._on_push
         connection.on_lost = self._on_lost
         self._shared = connection
@@ -236,13 +266,26 @@ class Connections:
         self.current = connection
         return connection
 
+    async def _connect_dedicated(self) -> Connection:
+        return await self._introduced(await self._dialled(), tracking=False)
+
+    async def _introduced(self, socket: Socket, *, tracking: bool) -> Connection:
+        connection = await open_connection(socket, self.settings, tracking=tracking)
+        if self._closed:
+            error = self._closed_error()
+            connection.fail(error)
+            raise error
+        return connection
+
     def _on_lost(self) -> None:
         self.current = None
         self._on_renewed()
+        if self._dial is None:
+            self._wake_all()
 
     async def _dialled(self) -> Socket:
         if self._dial is None:
-            raise await self._lost_error()
+            raise self._lost_error()
         try:
             return await self._dial()
         except Error as error:
@@ -250,12 +293,17 @@ class Connections:
                 raise
             raise connection_error(error, sent=False) from error.__cause__
 
-    async def _lost_error(self) -> Error:
+    def _lost_error(self) -> Error:
         if self._shared is None:
-            return connection_error(
-                SocketClosed("the client is not open: use async with"), sent=False
-            )
+            text = "the only socket was used up by an attempt to open the client that failed"
+            return connection_error(SocketClosed(text), sent=False)
         return connection_error(self._shared.error or SocketClosed("closed"), sent=False)
 
     def _closed_error(self) -> Error:
         return connection_error(SocketClosed("the client was closed"), sent=False)
+
+
+def _retrieved(connecting: asyncio.Task[Connection]) -> None:
+    """Take the error, in case that nobody waits for it any more."""
+    if not connecting.cancelled():
+        connecting.exception()

@@ -10,8 +10,7 @@ Every error raised by this adapter is a `wirekit.Error` and a `redis.exceptions.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import redis.exceptions
 from redis._parsers.base import BaseParser
@@ -26,9 +25,11 @@ from wirekit._errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wirekit.protocols.resp import ErrorReply
 
-__all__ = ["DataError", "ResponseError", "connection_error", "error_from_reply"]
+__all__ = ["DataError", "ResponseError", "WatchError", "connection_error", "error_from_reply"]
 
 
 class ResponseError(ServerError, redis.exceptions.RedisError):
@@ -41,9 +42,13 @@ class DataError(LocalProtocolError, redis.exceptions.DataError):
     """A command or an argument cannot be sent."""
 
 
+class WatchError(ServerError, redis.exceptions.WatchError):
+    """A watched key changed before the transaction was executed; nothing was done."""
+
+
 def error_from_reply(reply: ErrorReply) -> ResponseError:
     """Return the exception for an error reply."""
-    theirs = BaseParser.parse_error(str(reply))
+    theirs = cast("Callable[[str], Exception]", cast("Any", BaseParser).parse_error)(str(reply))
     error = cast("ResponseError", _joined(ResponseError, type(theirs))(*theirs.args))
     error.code = reply.code
     return error
@@ -72,10 +77,22 @@ def connection_error(error: Exception, *, sent: bool = True) -> Error:
     return cast("Error", joined)
 
 
-@cache
+_made: dict[tuple[type[Exception], type[Exception]], type[Exception]] = {}
+
+
 def _joined(ours: type[Exception], theirs: type[Exception]) -> type[Exception]:
     """Return a class that is both; it is known by wirekit's name, or redis-py's if more exact."""
     if issubclass(ours, theirs):
         return ours
+    if (ours, theirs) in _made:
+        return _made[ours, theirs]
     name = theirs.__name__ if ours is ResponseError else ours.__name__
-    return type(name, (ours, theirs), {"__doc__": ours.__doc__, "__module__": __name__})
+    namespace = {
+        # redis-py's attributes, which its __repr__ needs too and its __init__ may not get to set
+        **vars(theirs()),
+        "__doc__": ours.__doc__,
+        "__module__": __name__,
+        "__repr__": BaseException.__repr__,
+    }
+    joined = _made[ours, theirs] = type(name, (ours, theirs), namespace)
+    return joined

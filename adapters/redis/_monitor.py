@@ -10,9 +10,10 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from wirekit._errors import SocketClosed
+from wirekit._errors import BusyError, RemoteProtocolError, SocketClosed
 
-from ._errors import connection_error
+from ._connection import Guest
+from ._errors import ResponseError, connection_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,37 +29,45 @@ __all__ = ["Monitor"]
 
 # 1339518083.107412 [0 127.0.0.1:60866] "keys" "*"
 _LINE = re.compile(
-    r"(?P<time>[0-9.]+) \[(?P<db>[0-9]+) (?P<client>[^\]]*)\] (?P<command>.*)", re.DOTALL
+    r"(?P<time>[0-9]+(?:\.[0-9]+)?) \[(?P<db>[0-9]+) (?P<client>.*?)\] (?P<command>.*)", re.DOTALL
 )
-_WORD = re.compile(r'"(.*?)(?<!\\)"', re.DOTALL)
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
 class Monitor:
     """A stream of what the server runs; made by ``client.monitor()``, used with ``async with``.
 
     It has a connection for itself, which is closed at the end; on a client without connector that
-    is the client's only one. Lines that nobody fetches are kept up to ``max_commands``, then the
-    oldest is dropped; ``dropped`` counts.
+    is the client's only one. Lines that nobody fetches are kept up to ``max_commands`` and
+    ``max_bytes``, then the oldest are dropped; ``dropped`` counts.
     """
 
-    def __init__(self, connections: Connections, *, max_commands: int) -> None:
+    def __init__(self, connections: Connections, *, max_commands: int, max_bytes: int) -> None:
         self.dropped = 0
         self._connections = connections
         self._max_commands = max_commands
-        self._lines: deque[str] = deque()
+        self._max_bytes = max_bytes
+        self._lines: deque[bytes] = deque()
+        self._bytes = 0
         self._arrived = asyncio.Event()
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Self:
+        if self._connection is not None:
+            raise connection_error(BusyError("the monitor is open already"), sent=False)
         connection = await self._connections.acquire()
-        connection.on_unasked = self._line
-        connection.on_lost = self._arrived.set
-        self._connection = connection
+        connection.receive_guest(
+            Guest(pushed=self._pushed, lost=self._arrived.set, unasked=self._line)
+        )
         try:
             await connection.send(["MONITOR"])
-        except BaseException:
-            self._end()
+        except ResponseError:
+            self._connections.release(connection)
             raise
+        except BaseException:
+            self._connections.release(connection, reusable=False)
+            raise
+        self._connection = connection
         return self
 
     async def __aexit__(
@@ -67,7 +76,10 @@ class Monitor:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._connections.release(connection, reusable=False)
+        self._arrived.set()
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         return self.listen()
@@ -90,44 +102,40 @@ class Monitor:
                 raise connection_error(error or SocketClosed("the monitor is not open"))
             self._arrived.clear()
             await self._arrived.wait()
-        return _parse(self._lines.popleft())
+        return _parse(self._popped().decode("utf-8", "replace"))
 
     def _line(self, reply: Reply) -> None:
         if isinstance(reply, bytes):
-            if len(self._lines) >= self._max_commands:
-                self._lines.popleft()
+            self._lines.append(reply)
+            self._bytes += len(reply)
+            while len(self._lines) > self._max_commands or (
+                self._bytes > self._max_bytes and len(self._lines) > 1
+            ):
+                self._popped()
                 self.dropped += 1
-            self._lines.append(reply.decode("utf-8", "replace"))
             self._arrived.set()
 
-    def _end(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.on_lost = None
-            self._connections.release(connection, reusable=False)
-        self._arrived.set()
+    def _popped(self) -> bytes:
+        line = self._lines.popleft()
+        self._bytes -= len(line)
+        return line
+
+    def _pushed(self, push: list[Any]) -> None:
+        """No command: the client gets the push as well."""
 
 
 def _parse(line: str) -> dict[str, Any]:
     match = _LINE.fullmatch(line)
     if match is None:
-        return {
-            "time": 0.0,
-            "db": 0,
-            "client_address": "",
-            "client_port": "",
-            "client_type": "",
-            "command": line,
-        }
+        error = RemoteProtocolError("the server sent something that is no command to a monitor")
+        raise connection_error(error)
     client = match["client"]
-    command = " ".join(_WORD.findall(match["command"])).replace('\\"', '"')
-    address, port, kind = client, "", "unix"
     if client == "lua":
         address, port, kind = "lua", "", "lua"
-    elif client.startswith("unix:"):
-        address, kind = client[5:], "unix"
-    elif ":" in client:
-        address, port = client.rsplit(":", 1)
+    elif client.startswith("unix"):
+        address, port, kind = "unix", client[5:], "unix"
+    else:
+        address, _, port = client.rpartition(":")
         kind = "tcp"
     return {
         "time": float(match["time"]),
@@ -135,5 +143,5 @@ def _parse(line: str) -> dict[str, Any]:
         "client_address": address,
         "client_port": port,
         "client_type": kind,
-        "command": command,
+        "command": " ".join(_WORD.findall(match["command"])).replace('\\"', '"'),
     }

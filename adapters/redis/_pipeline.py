@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from math import isinf
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import redis.exceptions
 from redis.client import EMPTY_RESPONSE
 from redis.commands import AsyncCoreCommands, AsyncRedisModuleCommands
+from redis.commands.core import AsyncScript
 
+from wirekit._errors import RemoteProtocolError
 from wirekit.protocols.resp import ErrorReply
 
-from ._errors import DataError, ResponseError, error_from_reply
+from ._blocking import blocking
+from ._errors import DataError, ResponseError, WatchError, connection_error, error_from_reply
 from ._responses import Kind, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from types import TracebackType
     from typing import Self
+
+    from redis._parsers.encoders import Encoder
+    from redis.typing import ScriptTextT
 
     from wirekit.protocols.resp import Reply
 
@@ -25,27 +32,33 @@ if TYPE_CHECKING:
     from ._connections import Connections
     from ._responses import Plan, Plans
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "Script"]
 
 
-class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
+class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]  # its mixins disagree on command_info
     """Commands gathered by the client's methods and sent at once by ``execute``.
 
-    With ``transaction`` they run as one, in MULTI and EXEC; after ``watch`` commands are sent one by
-    one, until ``multi`` begins the gathering.
+    With ``transaction`` they run as one, in MULTI and EXEC; after ``watch`` commands are sent one
+    by one, until ``multi`` begins the gathering.
+
+    Attributes:
+        scripts: which are loaded before ``execute`` sends the commands.
     """
 
     _is_async_client: Literal[True] = True
+    _event_dispatcher: Any = None  # redis-py's protocol names it, and none of its commands uses it
 
     def __init__(
         self, client: Redis, connections: Connections, plans: Plans, *, transaction: bool
     ) -> None:
+        self.scripts: set[Script] = set()
         self._client = client
         self._connections = connections
         self._plans = plans
         self._transaction = transaction
         self._stack: list[tuple[Plan, tuple[Any, ...], dict[str, Any]]] = []
         self._watched: Connection | None = None
+        self._watching = False  # the server may still hold a WATCH of ours
         self._explicit = False
 
     async def __aenter__(self) -> Self:
@@ -99,59 +112,88 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
         command = (*plan.words, *args[1:]) if plan.words else args
         refuse(plan, command)
         options.pop("keys", None)
-        reply = await self._watched.send(command)
+        self._client.forget([command])
+        reply = await self._sent_alone(self._watched, plan, command)
         return self._client.shape(plan, reply, options)
+
+    async def _sent_alone(
+        self, connection: Connection, plan: Plan, command: tuple[Any, ...]
+    ) -> Reply:
+        how = blocking(command) if plan.kind is Kind.BLOCKING else None
+        if how is None:
+            return await connection.send(command)
+        limit = self._connections.settings.timeout
+        connection.set_timeout(how.patience(command, limit))
+        try:
+            reply = await connection.send(command)
+        except asyncio.CancelledError:
+            self._release(reusable=False)  # nothing but the connection's end would end the wait
+            raise
+        connection.set_timeout(limit)
+        return reply
 
     # Watching.
 
-    async def watch(self, *names: Any) -> bool:  # type: ignore[override]  # redis-py's own pipeline returns bool here, its mixin None
+    async def watch(self, *names: Any) -> bool:  # type: ignore[override]  # mixin: None; redis-py's own pipeline: bool
         """Watch keys: ``execute`` raises WatchError if one of them changes before."""
         if self._explicit:
-            raise redis.exceptions.RedisError("cannot watch after multi()")
+            raise DataError("cannot watch after multi()")
         if self._watched is None:
             self._watched = await self._connections.acquire()
-        await self._watched.send(["WATCH", *names])
+        connection, first = self._watched, not self._watching
+        self._watching = True
+        try:
+            await connection.send(["WATCH", *names])
+        except BaseException:
+            if first:
+                self._unwatch()
+            raise
         return True
 
     async def unwatch(self) -> bool:  # type: ignore[override]  # as above
         """Forget the watched keys."""
-        if self._watched is not None:
-            await self._watched.send(["UNWATCH"])
-            self._release()
+        self._unwatch()
         return True
 
     def multi(self) -> None:
         """Begin the transaction: commands are gathered from now on."""
         if self._explicit:
-            raise redis.exceptions.RedisError("multi() was called before")
+            raise DataError("multi() was called before")
         if self._stack:
-            raise redis.exceptions.RedisError("commands without an initial watch() are gathered")
+            raise DataError("commands were gathered before watch()")
         self._explicit = True
 
     async def discard(self) -> None:
         """Forget the gathered commands and the watched keys."""
         await self.reset()
 
-    async def reset(self) -> None:
+    async def reset(self) -> None:  # type: ignore[override]  # mixin: the command RESET
         """Forget the gathered commands and the watched keys."""
         self._stack = []
+        self.scripts = set()
         self._explicit = False
-        watched = self._watched
-        if watched is not None:
-            try:
-                if watched.error is None:
-                    await watched.send(["UNWATCH"])
-            finally:
-                self._release()
+        self._unwatch()
 
     async def aclose(self) -> None:
         """Same as ``reset``."""
         await self.reset()
 
-    def _release(self) -> None:
+    def _unwatch(self) -> None:
+        """Give the connection back that watches, without waiting for anything."""
+        watched = self._watched
+        if watched is None:
+            return
+        reusable = watched.idle or not self._connections.renewable
+        if self._watching and reusable and watched.error is None:
+            # Whatever is sent next comes behind it; its reply is dropped.
+            watched.send(["UNWATCH"]).cancel()
+        self._release(reusable=reusable)
+
+    def _release(self, *, reusable: bool) -> None:
         watched, self._watched = self._watched, None
+        self._watching = False
         if watched is not None:
-            self._connections.release(watched)
+            self._connections.release(watched, reusable=reusable)
 
     # Executing.
 
@@ -163,47 +205,69 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
                 then errors stand among the results.
             redis.exceptions.WatchError: a watched key changed; nothing was done.
         """
-        stack, self._stack = self._stack, []
+        stack, scripts = self._stack, self.scripts
+        self._stack, self.scripts = [], set()
         try:
-            if not stack and self._watched is None:
+            if not stack and not self._watching:
                 return []
+            if scripts:
+                await self._load(scripts)
+            commands = [command for _, command, _ in stack]
+            self._client.forget(commands)
             if self._transaction or self._explicit:
-                replies = await self._run_transaction(stack)
+                replies = await self._run_transaction(commands)
             else:
-                replies = await self._run(stack)
+                replies = await self._run(stack, commands)
+            self._client.forget(commands)
             return self._results(stack, replies, raise_on_error)
         finally:
             await self.reset()
 
-    async def _run(self, stack: list[tuple[Plan, tuple[Any, ...], dict[str, Any]]]) -> list[Reply]:
-        commands = [command for _, command, _ in stack]
+    async def _load(self, scripts: set[Script]) -> None:
+        """Make the server know the scripts: an EVALSHA here could not be repeated."""
+        shas = [script.sha for script in scripts]
+        known = await self.immediate_execute_command("SCRIPT EXISTS", *shas)
+        for script, exists in zip(scripts, known, strict=True):
+            if not exists:
+                script.sha = await self.immediate_execute_command("SCRIPT LOAD", script.script)
+
+    async def _run(
+        self,
+        stack: list[tuple[Plan, tuple[Any, ...], dict[str, Any]]],
+        commands: list[tuple[Any, ...]],
+    ) -> list[Reply]:
+        if self._watched is not None:
+            return await self._watched.send_batch(commands)
         if Kind.BLOCKING in {plan.kind for plan, _, _ in stack}:
             connection = await self._connections.acquire()
             try:
-                connection.set_timeout(None)
+                waits = sum(how.seconds(words) for words in commands if (how := blocking(words)))
+                limit = self._connections.settings.timeout
+                connection.set_timeout(None if limit is None or isinf(waits) else waits + limit)
                 return await connection.send_batch(commands)
             finally:
                 self._connections.release(connection, reusable=connection.idle)
         connection = await self._connections.ready()
         return await connection.send_batch(commands)
 
-    async def _run_transaction(
-        self, stack: list[tuple[Plan, tuple[Any, ...], dict[str, Any]]]
-    ) -> list[Reply]:
+    async def _run_transaction(self, commands: list[tuple[Any, ...]]) -> list[Reply]:
         connection = self._watched or await self._connections.ready()
-        commands = [command for _, command, _ in stack]
-        if not stack:
-            return []
-        *queued, executed = await connection.send_batch([("MULTI",), *commands, ("EXEC",)])
+        sent = [("MULTI",), *commands, ("EXEC",)]
+        *queued, executed = await connection.send_batch(sent)
+        self._watching = False  # EXEC ends it
         if executed is None:
-            raise redis.exceptions.WatchError("a watched key changed")
+            raise WatchError("a watched key changed")
         if isinstance(executed, ErrorReply):
             # The first command that was refused says more than EXECABORT does.
-            for index, reply in enumerate(queued[1:]):
+            for index, reply in enumerate(queued):
                 if isinstance(reply, ErrorReply):
-                    raise self._noted(error_from_reply(reply), index, commands[index])
+                    raise self._noted(error_from_reply(reply), index, sent[index])
             raise error_from_reply(executed)
-        return cast("list[Reply]", executed)
+        if not isinstance(executed, list) or len(executed) != len(commands):
+            error = RemoteProtocolError("EXEC did not answer with one reply for each command")
+            connection.fail(error)
+            raise connection_error(error)
+        return executed
 
     def _results(
         self,
@@ -217,35 +281,58 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):
             if not options and reply.__class__ is bytes:  # by far the most frequent
                 results.append(shape(plan, reply, options))
                 continue
-            empty = options.pop(EMPTY_RESPONSE, _MISSING)
-            if isinstance(reply, ErrorReply):
-                if empty is not _MISSING:
-                    results.append(empty)
-                    continue
-                error = self._noted(error_from_reply(reply), index, command)
+            if not isinstance(reply, ErrorReply):
+                options.pop(EMPTY_RESPONSE, None)
+                results.append(shape(plan, reply, options))
+            elif EMPTY_RESPONSE in options:
+                results.append(options[EMPTY_RESPONSE])
+            else:
+                error = self._noted(error_from_reply(reply), index + 1, command)
                 if raise_on_error:
                     raise error
                 results.append(error)
-            else:
-                results.append(shape(plan, reply, options))
         return results
 
     @staticmethod
-    def _noted(error: ResponseError, index: int, command: tuple[Any, ...]) -> ResponseError:
+    def _noted(error: ResponseError, number: int, command: tuple[Any, ...]) -> ResponseError:
         """Say which command it was; its arguments may be secret."""
-        name = command[0].decode() if isinstance(command[0], bytes) else command[0]
-        error.add_note(f"command #{index + 1} ({name}) of the pipeline")
+        name = str(command[0], "utf-8", "replace") if isinstance(command[0], bytes) else command[0]
+        error.add_note(f"command #{number} ({name}) of the pipeline")
         return error
 
     # What redis-py's command classes ask of a client.
 
-    def get_encoder(self) -> Any:
+    def get_encoder(self) -> Encoder:
         """Return the client's encoder."""
         return self._client.get_encoder()
 
-    def set_response_callback(self, command: str, callback: Any) -> None:
-        """Refused: callbacks belong to the client."""
-        raise DataError("set the callback on the client, not on a pipeline")
+    def get_connection_kwargs(self) -> dict[str, Any]:
+        """Return what redis-py's commands may ask about the connection."""
+        return self._client.get_connection_kwargs()
+
+    def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:
+        """Shape the replies to a command by another function, for the client as well."""
+        self._client.set_response_callback(command, callback)
+
+    def register_script(self, script: ScriptTextT) -> Script:  # type: ignore[override]  # mixin: self is redis-py's client
+        """Return a Lua script that can be called with ``keys`` and ``args``."""
+        return Script(cast("Any", self), script)
 
 
-_MISSING = object()
+class Script(AsyncScript):
+    """redis-py's script object, which knows our pipeline too: ``await script(keys, args, pipe)``.
+
+    In a pipeline the call is gathered, and the script loaded when the pipeline is executed.
+    """
+
+    async def __call__(
+        self,
+        keys: Sequence[Any] | None = None,
+        args: Iterable[Any] | None = None,
+        client: Any = None,
+    ) -> Any:
+        """Run the script, on the client that registered it or on another, or in a pipeline."""
+        target: Any = self.registered_client if client is None else client
+        if isinstance(target, Pipeline):
+            target.scripts.add(self)
+        return await super().__call__(keys, args, cast("Any", target))

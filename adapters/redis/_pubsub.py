@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from wirekit._errors import BusyError, Error, SocketClosed
+from redis.commands.helpers import parse_pubsub_subscriptions
 
+from wirekit._errors import BusyError, Error, RemoteProtocolError, SocketClosed
+
+from ._connection import PUBSUB_KINDS, Guest
 from ._errors import DataError, connection_error
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Overflow", "PubSub"]
 
 Overflow = Literal["drop-oldest", "drop-newest", "error"]
-Handler = "Callable[[dict[str, Any]], Any] | None"
 
 _SUBSCRIBE = {"channels": "SUBSCRIBE", "patterns": "PSUBSCRIBE", "shard_channels": "SSUBSCRIBE"}
 _UNSUBSCRIBE = {
@@ -43,11 +45,12 @@ _GROUP_OF = {
 class PubSub:
     """A subscriber; made by ``client.pubsub()``.
 
-    It has a connection for itself from the first subscription to ``aclose``. Messages that nobody
-    fetches are kept up to the limits of count and bytes; beyond them ``overflow`` rules: the oldest
-    is dropped, the newest is dropped, or the consumer gets `BusyError`; ``dropped`` counts.
-    When the connection is lost, and the client has a connector, it is made again with the same
-    subscriptions; what was published meanwhile is gone, as Redis keeps nothing.
+    It has a connection for itself from the first subscription to ``aclose``; on a client without
+    connector that is the client's only one, and other callers wait. Messages that nobody fetches
+    are kept up to the limits of count and bytes; beyond them ``overflow`` rules: the oldest are
+    dropped, the newest is dropped, or the consumer gets `BusyError` behind what was kept;
+    ``dropped`` counts. When the connection is lost, and the client has a connector, it is made
+    again with the same subscriptions; what was published meanwhile is gone, as Redis keeps nothing.
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class PubSub:
     ) -> None:
         if overflow not in ("drop-oldest", "drop-newest", "error"):
             raise DataError(f"overflow must be drop-oldest, drop-newest or error, not {overflow!r}")
+        if max_messages < 1 or max_bytes < 1:
+            raise DataError("max_messages and max_bytes must be at least 1")
         self.ignore_subscribe_messages = ignore_subscribe_messages
         self.dropped = 0
         self._connections = connections
@@ -72,7 +77,7 @@ class PubSub:
         self._groups: dict[str, dict[bytes, Any]] = {name: {} for name in _SUBSCRIBE}
         self._queue: deque[dict[str, Any]] = deque()
         self._queue_bytes = 0
-        self._error: Exception | None = None
+        self._error: Error | None = None
         self._arrived = asyncio.Event()
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
@@ -139,109 +144,124 @@ class PubSub:
         """End the subscription to shard channels, or to all."""
         await self._unsubscribe("shard_channels", channels)
 
-    async def ping(self) -> None:
-        """Ask the server for a sign of life."""
+    async def ping(self, message: Any = None) -> bool:
+        """Ask the server for a sign of life; True when it came."""
         connection = await self._opened()
-        if connection.protocol == 2:
-            raise DataError("PING in a RESP2 subscription has no reply of its own; use protocol 3")
-        await connection.send(["PING"])
+        await connection.send(["PING"] if message is None else ["PING", message])
+        return True
 
     async def _subscribe(
         self, group: str, names: tuple[Any, ...], handlers: dict[str, Any]
     ) -> None:
-        flat: list[Any] = []
-        for name in names:
-            flat += name if isinstance(name, list | tuple) else [name]
-        wanted: dict[bytes, Any] = {_name(name): None for name in flat}
-        wanted.update({_name(name): handler for name, handler in handlers.items()})
+        subscriptions = parse_pubsub_subscriptions(names, handlers)
+        wanted = {_name(name): handler for name, handler in subscriptions.items()}
         if not wanted:
             raise DataError("name at least one channel")
         connection = await self._opened()
-        before = dict(self._groups[group])
-        self._groups[group].update(wanted)
+        subscribed = self._groups[group]
+        new = [name for name in wanted if name not in subscribed]
+        subscribed.update(wanted)
         try:
             await connection.send_subscribe([_SUBSCRIBE[group], *wanted], len(wanted))
         except Error:
-            self._groups[group] = before
+            for name in new:
+                subscribed.pop(name, None)
             raise
 
     async def _unsubscribe(self, group: str, names: tuple[Any, ...]) -> None:
         subscribed = self._groups[group]
-        gone = [_name(name) for name in names] or list(subscribed)
+        gone = [_name(name) for name in parse_pubsub_subscriptions(names, {})] or [*subscribed]
         for name in gone:
             subscribed.pop(name, None)
         if gone and self._connection is not None:
             await self._connection.send_subscribe([_UNSUBSCRIBE[group], *gone], len(gone))
 
     async def _opened(self) -> Connection:
-        if self._closed:
-            raise connection_error(SocketClosed("the subscriber was closed"), sent=False)
-        if self._renewing is not None:
-            await asyncio.shield(self._renewing)
+        """Return the connection, opened and subscribed anew if need be."""
         async with self._opening:
+            if self._closed:
+                raise self._closed_error()
             if self._connection is None:
-                self._adopt(await self._connections.acquire())
-        assert self._connection is not None
-        return self._connection
+                connection = await self._connections.acquire()
+                if self._closed:
+                    self._connections.release(connection)
+                    raise self._closed_error()
+                self._connection = connection
+                connection.receive_guest(
+                    Guest(
+                        pushed=self._pushed,
+                        lost=self._lost,
+                        resp2_pushes=connection.protocol == 2,
+                    )
+                )
+                try:
+                    await self._resubscribe(connection)
+                except BaseException:
+                    self._connection = None
+                    self._connections.release(connection, reusable=False)
+                    raise
+                return connection
+            return self._connection
 
-    def _adopt(self, connection: Connection) -> None:
-        connection.pubsub_mode = connection.protocol == 2
-        connection.on_push = self._pushed
-        connection.on_lost = self._lost
-        self._connection = connection
+    async def _resubscribe(self, connection: Connection) -> None:
+        for group, names in self._groups.items():
+            if names:
+                await connection.send_subscribe([_SUBSCRIBE[group], *names], len(names))
 
     # The connection's end.
 
     def _lost(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None or self._closed:
+        if connection is None:
             return
         self._connections.release(connection, reusable=False)
-        if self._connections.renewable and self.subscribed:
-            self._renewing = asyncio.create_task(self._renew(), name="wirekit redis resubscribe")
+        if self._connections.renewable:
+            self._renew()
         else:
             self._fail(connection_error(connection.error or SocketClosed("the connection ended")))
 
-    async def _renew(self) -> None:
+    def _renew(self) -> None:
+        if self.subscribed and self._renewing is None:
+            self._renewing = asyncio.create_task(self._renewed(), name="wirekit redis resubscribe")
+
+    async def _renewed(self) -> None:
         try:
-            # The shared connection's attempts and pauses serve here, too.
-            await self._connections.ready()
-            connection = await self._connections.acquire()
-            self._adopt(connection)
-            for group, names in self._groups.items():
-                if names:
-                    await connection.send_subscribe([_SUBSCRIBE[group], *names], len(names))
+            await self._opened()
         except Error as error:
             self._fail(error)
         finally:
             self._renewing = None
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: Error) -> None:
+        """Give the consumer an error, once it has fetched all messages."""
         self._error = error
         self._arrived.set()
+
+    def _closed_error(self) -> Error:
+        return connection_error(SocketClosed("the subscriber was closed"), sent=False)
 
     async def aclose(self) -> None:
         """End all subscriptions and give the connection back; may be called again."""
         self._closed = True
+        self._arrived.set()
         if self._renewing is not None:
             self._renewing.cancel()
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.on_lost = None
-            reusable = False
-            try:
-                for group, names in self._groups.items():
-                    if names and connection.error is None:
-                        command = [_UNSUBSCRIBE[group], *names]
-                        await connection.send_subscribe(command, len(names))
-                reusable = connection.idle
-            finally:
-                connection.on_push = None
-                connection.pubsub_mode = False
-                self._connections.release(connection, reusable=reusable)
+        groups = {group: [*names] for group, names in self._groups.items() if names}
         for names in self._groups.values():
             names.clear()
-        self._fail(connection_error(SocketClosed("the subscriber was closed"), sent=False))
+        self._queue.clear()
+        if connection is None:
+            return
+        reusable = False
+        try:
+            for group, gone in groups.items():
+                await connection.send_subscribe([_UNSUBSCRIBE[group], *gone], len(gone))
+            reusable = True
+        except Error:
+            pass  # it is over anyway
+        finally:
+            self._connections.release(connection, reusable=reusable)
 
     async def reset(self) -> None:
         """Same as ``aclose``."""
@@ -250,33 +270,40 @@ class PubSub:
     # Messages.
 
     def _pushed(self, push: list[Any]) -> None:
-        kind, rest = push[0], push[1:]
-        if kind == b"pmessage" and len(rest) == 3:
-            pattern, channel, data = rest
-        elif len(rest) == 2:
-            pattern, (channel, data) = None, rest
-        else:
-            return  # no message: for example the server's note about its own maintenance
+        if self._closed or push[0] not in PUBSUB_KINDS:
+            return
+        kind, *names, data = push if len(push) > 1 else [*push, None]
+        channel = names[-1] if names else None
+        pattern = names[0] if len(names) == 2 else None
+        # Who ends all subscriptions and has none is told so with a null for the channel.
+        if (
+            len(names) != 1 + (kind == b"pmessage")
+            or not all(isinstance(name, bytes | None) for name in names)
+            or not isinstance(data, bytes | int)
+        ):
+            if self._connection is not None:
+                self._connection.fail(RemoteProtocolError("a malformed pub/sub message"))
+            return
         message = {"type": kind.decode(), "pattern": pattern, "channel": channel, "data": data}
-        size = len(data) if isinstance(data, bytes) else 0
-        full = len(self._queue) >= self._max_messages or (
-            self._queue_bytes + size > self._max_bytes and self._queue
-        )
-        if full:
+        size = _size(message)
+        while len(self._queue) >= self._max_messages or (
+            self._queue and self._queue_bytes + size > self._max_bytes
+        ):
             self.dropped += 1
             if self._overflow == "drop-newest":
                 return
             if self._overflow == "error":
-                self._fail(BusyError(f"more than {len(self._queue)} messages were not fetched"))
+                text = f"{len(self._queue)} messages were not fetched, and others were dropped"
+                self._fail(connection_error(BusyError(text)))
                 return
-            self._taken(self._queue.popleft())
+            self._taken()
         self._queue.append(message)
         self._queue_bytes += size
         self._arrived.set()
 
-    def _taken(self, message: dict[str, Any]) -> dict[str, Any]:
-        data = message["data"]
-        self._queue_bytes -= len(data) if isinstance(data, bytes) else 0
+    def _taken(self) -> dict[str, Any]:
+        message = self._queue.popleft()
+        self._queue_bytes -= _size(message)
         return message
 
     async def get_message(
@@ -307,14 +334,20 @@ class PubSub:
 
     async def _next(self) -> dict[str, Any]:
         while not self._queue:
+            if self._closed:
+                raise self._closed_error()
             if self._error is not None:
-                error, self._error = self._error, None
+                error = self._error
+                if self._connection is not None or self._connections.renewable:
+                    self._error = None  # the next call tries again
                 raise error
-            if self._connection is None and self._renewing is None:
+            if not self.subscribed and self._connection is None:
                 raise DataError("subscribe to something first")
+            if self._connection is None:
+                self._renew()
             self._arrived.clear()
             await self._arrived.wait()
-        return self._taken(self._queue.popleft())
+        return self._taken()
 
     async def _handled(
         self, message: dict[str, Any], ignore_subscribe_messages: bool
@@ -345,11 +378,17 @@ class PubSub:
         return {self._decode(name): handler for name, handler in names.items()}
 
 
+def _size(message: dict[str, Any]) -> int:
+    return sum(len(value) for value in message.values() if isinstance(value, bytes))
+
+
 def _name(name: Any) -> bytes:
     if isinstance(name, str):
         return name.encode()
-    if isinstance(name, bytes | bytearray | memoryview):
+    if isinstance(name, bytes | bytearray):
         return bytes(name)
+    if isinstance(name, memoryview):
+        return cast("Any", name).tobytes()
     if isinstance(name, int | float) and not isinstance(name, bool):
         return repr(name).encode()
     raise DataError(f"a channel is str or bytes, not {type(name).__name__}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.resp import Argument
 
-__all__ = ["Kind", "Plan", "Plans"]
+__all__ = ["Kind", "Plan", "Plans", "refuse", "with_lists"]
 
 
 class Kind(Enum):
@@ -31,32 +31,33 @@ class Plan:
     """What is known of a command by its name.
 
     Attributes:
-        words: the words of the name when there are several; else nothing, the name is sent as it is.
+        words: the words of the name if there are several; else nothing, it is sent as it is.
         kind: how it may be sent.
         advice: for a refused one, what to do instead.
+        inner_sets: whether sets may stand inside the reply.
         callback: makes the reply what redis-py's users expect.
     """
 
     words: tuple[bytes, ...]
     kind: Kind
     advice: str
+    inner_sets: bool
     callback: Callable[..., Any] | None
 
 
 _BLOCKING = frozenset(
+    "BLPOP BRPOP BLMPOP BZPOPMIN BZPOPMAX BZMPOP BLMOVE BRPOPLPUSH "
+    "WAIT WAITAOF XREAD XREADGROUP".split()
+)
+_INNER_SETS = frozenset(
     [
-        "BLPOP",
-        "BRPOP",
-        "BLMPOP",
-        "BZPOPMIN",
-        "BZPOPMAX",
-        "BZMPOP",
-        "BLMOVE",
-        "BRPOPLPUSH",
-        "WAIT",
-        "WAITAOF",
-        "XREAD",
-        "XREADGROUP",
+        "ACL GETUSER",
+        "CLIENT TRACKINGINFO",
+        "COMMAND",
+        "COMMAND DOCS",
+        "COMMAND INFO",
+        "FUNCTION LIST",
+        *("EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO"),
     ]
 )
 _PUBSUB = "use client.pubsub()"
@@ -92,6 +93,7 @@ class Plans:
         table = get_response_callbacks(protocol, legacy_responses)
         self._callbacks = {str(name).upper(): callback for name, callback in table.items()}
         self._plans: dict[Argument, Plan] = {}
+        self._spellings: dict[str, list[Argument]] = {}
 
     def of(self, name: Argument) -> Plan:
         """Return the plan of the command called ``name``, for example ``"CONFIG GET"``."""
@@ -101,7 +103,8 @@ class Plans:
     def set_callback(self, name: str, callback: Callable[..., Any]) -> None:
         """Use another callback for the command."""
         self._callbacks[name.upper()] = callback
-        self._plans.clear()
+        for spelling in self._spellings.pop(name.upper(), ()):
+            del self._plans[spelling]
 
     def _make(self, name: Argument) -> Plan:
         if isinstance(name, str):
@@ -123,11 +126,23 @@ class Plans:
             tuple(word.encode() for word in words) if len(words) > 1 else (),
             kind,
             advice,
+            text in _INNER_SETS,
             self._callbacks.get(text),
         )
         if len(self._plans) < 10_000:  # names come from the caller, but perhaps from a user's text
             self._plans[name] = plan
+            self._spellings.setdefault(text, []).append(name)
         return plan
+
+
+def with_lists(reply: Any) -> Any:
+    """Return a reply with its sets as lists, for so redis-py gives them to its callbacks."""
+    value: list[Any] | set[Any] | frozenset[Any] | tuple[Any, ...] | dict[Any, Any] | None = reply
+    if isinstance(value, list | set | frozenset | tuple):
+        return [with_lists(item) for item in value]
+    if isinstance(value, dict):
+        return {key: with_lists(item) for key, item in value.items()}
+    return reply
 
 
 def refuse(plan: Plan, command: tuple[Argument, ...]) -> None:

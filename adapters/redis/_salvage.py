@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import contextlib
 from typing import TYPE_CHECKING, cast
 
 from wirekit._errors import Error, SocketClosed
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Salvage"]
 
 _PATIENCE = 5.0  # seconds for the server to end a wait that was cancelled
+_PAUSE = 0.02  # seconds until it is asked again
 
 
 class Salvage:
@@ -37,37 +38,29 @@ class Salvage:
         """Send the command, which waits for up to ``seconds`` on the server; return its reply."""
         connection = await self._connections.acquire()
         try:
-            limit = self._connections.settings.timeout
-            if limit is not None:
-                connection.set_timeout(None if math.isinf(seconds) else seconds + limit)
+            connection.set_timeout(how.patience(command, self._connections.settings.timeout))
             future = connection.send(command)
         except BaseException:
             self._connections.release(connection)
             raise
         try:
-            reply = await asyncio.shield(future)
+            await asyncio.wait([future])
         except asyncio.CancelledError:
             task = asyncio.create_task(
                 self._rescue(connection, future, command, how, seconds),
                 name="wirekit redis salvage",
             )
+            self._connections.hand_over(connection, task)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             raise
-        except BaseException:
-            self._give_back(connection)
-            raise
-        self._give_back(connection)
-        return reply
+        self._connections.release(connection)
+        return future.result()
 
     async def aclose(self) -> None:
         """Wait for what is being put back."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2 * _PATIENCE)
-
-    def _give_back(self, connection: Connection) -> None:
-        connection.set_timeout(self._connections.settings.timeout)
-        self._connections.release(connection)
 
     async def _rescue(
         self,
@@ -80,23 +73,43 @@ class Salvage:
         reusable = False
         try:
             async with asyncio.timeout(_PATIENCE):
-                if not future.done() and self._connections.renewable:
-                    await self._unblock(connection)
+                if self._connections.renewable:
+                    await self._unblock(connection, future)
                 elif seconds > _PATIENCE and not future.done():
                     return  # alone on its connection, nothing can end it but the connection's end
-                reply = await future
-                back = None if reply is None else how.restore(command, reply)
-                if back is not None:
-                    await connection.send(back)
+                await asyncio.wait([future])
+                if future.exception() is None:
+                    await self._put_back(connection, command, how, future.result())
                 reusable = True
-        except (TimeoutError, Error):
-            # The connection is given up below; what the server did not send stays with it.
-            pass
+        except TimeoutError:
+            pass  # the connection is given up below; what the server did not send stays with it
         finally:
             if not reusable and not future.done():
+                future.cancel()
                 connection.fail(SocketClosed("the caller of a blocking command was cancelled"))
             self._connections.release(connection, reusable=reusable)
 
-    async def _unblock(self, connection: Connection) -> None:
-        shared = await self._connections.ready()
-        await shared.send(["CLIENT", "UNBLOCK", cast("int", connection.client_id)])
+    async def _put_back(
+        self, connection: Connection, command: Sequence[Argument], how: Blocking, reply: Reply
+    ) -> None:
+        try:
+            back = None if reply is None else how.restore(command, reply)
+            if back is not None:
+                await connection.send(back)
+        except (Error, IndexError, TypeError, ValueError) as error:
+            # Nobody waits any more whom it could be told. Not with what it was: that may be secret.
+            context = {
+                "message": "what was popped for a cancelled caller could not be put back: "
+                f"{type(error).__name__}"
+            }
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    async def _unblock(self, connection: Connection, future: asyncio.Future[Reply]) -> None:
+        # More than once: the server may read this before the command, from another connection.
+        while not future.done():
+            with contextlib.suppress(
+                Error
+            ):  # the shared connection was lost; there will be another
+                shared = await self._connections.ready()
+                await shared.send(["CLIENT", "UNBLOCK", cast("int", connection.client_id)])
+            await asyncio.wait([future], timeout=_PAUSE)

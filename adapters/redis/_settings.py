@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from redis.credentials import CredentialProvider
 
 import wirekit
-from wirekit._errors import ConnectTimeout
+from wirekit._errors import ConnectError, ConnectTimeout, RemoteProtocolError, TransportError
 from wirekit.protocols.resp import Codec, ErrorReply
 
 from ._connection import Connection
@@ -66,21 +66,27 @@ async def open_connection(
         ResponseError: the server refuses, for example the password.
         ConnectError: there is no connection.
     """
+    limit = asyncio.timeout(settings.timeout)
     try:
-        async with asyncio.timeout(settings.timeout):
+        async with limit:
             await socket.opened
             codec = Codec(
-                max_bulk_length=settings.max_bulk_length, max_elements=settings.max_elements
+                max_bulk_length=settings.max_bulk_length,
+                max_elements=settings.max_elements,
+                max_line_length=max(settings.max_bulk_length, 32),  # MONITOR shows all of a value
             )
             connection = Connection(socket, codec, timeout=settings.timeout)
             await _introduce(connection, settings, await _credentials(settings), tracking)
     except BaseException as error:
         socket.abort(error)
-        if isinstance(error, TimeoutError) and not isinstance(error, wirekit.Error):
+        if isinstance(error, TimeoutError) and limit.expired():
             text = f"{socket.remote_address} did not open within {settings.timeout} s"
-            raise connection_error(ConnectTimeout(text)) from None
-        if isinstance(error, wirekit.Error) and not isinstance(error, ResponseError):
-            raise connection_error(error) from error.__cause__
+            raise connection_error(ConnectTimeout(text), sent=False) from None
+        if isinstance(error, TransportError) and not isinstance(error, ConnectError):
+            text = f"no conversation with {socket.remote_address} came about: {error}"
+            raise connection_error(ConnectError(text), sent=False) from error
+        if isinstance(error, ConnectError | RemoteProtocolError):
+            raise connection_error(error, sent=False) from error.__cause__
         raise
     return connection
 
@@ -88,27 +94,29 @@ async def open_connection(
 async def _introduce(
     connection: Connection, settings: Settings, credentials: Credentials | None, tracking: bool
 ) -> None:
+    commands: list[list[Argument]] = []
+    optional: list[list[Argument]] = []
     if settings.protocol == 2 or not await _hello(connection, settings, credentials):
         if credentials is not None:
             username, password = credentials
             user = [] if username is None else [username]
-            await connection.send(["AUTH", *user, password])
+            await _send_secret(connection, ["AUTH", *user, password], password)
         if settings.client_name is not None:
-            await connection.send(["CLIENT", "SETNAME", settings.client_name])
-        connection.client_id = cast("int", await connection.send(["CLIENT", "ID"]))
-    commands: list[list[Argument]] = []
+            commands.append(["CLIENT", "SETNAME", settings.client_name])
+        optional.append(["CLIENT", "ID"])
     if settings.db:
         commands.append(["SELECT", settings.db])
     if tracking:
         commands.append(["CLIENT", "TRACKING", "ON"])
-    required = len(commands)
-    # Redis before 7.2 does not know SETINFO; that is no reason to fail.
-    commands.append(["CLIENT", "SETINFO", "LIB-NAME", "wirekit"])
-    commands.append(["CLIENT", "SETINFO", "LIB-VER", wirekit.__version__])
-    replies = await connection.send_batch(commands)
-    for reply in replies[:required]:
+    # Redis before 7.2 does not know SETINFO, and a user may be forbidden CLIENT: no reason to fail.
+    optional.append(["CLIENT", "SETINFO", "LIB-NAME", "wirekit"])
+    optional.append(["CLIENT", "SETINFO", "LIB-VER", wirekit.__version__])
+    replies = await connection.send_batch([*commands, *optional])
+    for reply in replies[: len(commands)]:
         if isinstance(reply, ErrorReply):
             raise error_from_reply(reply)
+    if connection.client_id is None and isinstance(replies[len(commands)], int):
+        connection.client_id = cast("int", replies[len(commands)])
 
 
 async def _hello(
@@ -116,30 +124,47 @@ async def _hello(
 ) -> bool:
     """Switch to RESP3; return False if the server does not know how and that is acceptable."""
     hello: list[Argument] = ["HELLO", "3"]
+    secret = ""
     if credentials is not None:
         username, password = credentials
         hello += ["AUTH", username or "default", password]
+        secret = password
     if settings.client_name is not None:
         hello += ["SETNAME", settings.client_name]
     try:
-        reply: Reply = await connection.send(hello)
+        reply = await _send_secret(connection, hello, secret)
     except ResponseError as error:
-        unknown = error.code == "NOPROTO" or "unknown command" in str(error).lower()
-        if unknown and settings.protocol is None and not settings.tracking:
+        if error.code != "NOPROTO" and "unknown command" not in str(error).lower():
+            raise
+        if settings.protocol is None and not settings.tracking:
             return False
-        raise
-    about = cast("dict[bytes, Any]", reply)
+        unknown = ErrorReply(b"NOPROTO the server does not speak RESP3")
+        raise error_from_reply(unknown) from None
+    if not isinstance(reply, dict):
+        raise RemoteProtocolError("the answer to HELLO is not a map")
     connection.protocol = 3
-    connection.client_id = about.get(b"id")
+    number = reply.get(b"id")
+    connection.client_id = number if isinstance(number, int) else None
     return True
+
+
+async def _send_secret(connection: Connection, command: list[Argument], secret: str) -> Reply:
+    """Send a command; an error that repeats the secret in it, as Redis' own may, loses it."""
+    try:
+        return await connection.send(command)
+    except ResponseError as error:
+        if secret:
+            error.args = tuple(str(text).replace(secret, "***") for text in error.args)
+            error.code = error.code.replace(secret, "***")
+        raise
 
 
 async def _credentials(settings: Settings) -> Credentials | None:
     source = settings.credentials
     if source is None:
-        if settings.password is None:
+        if settings.username is None and settings.password is None:
             return None
-        return settings.username, settings.password
+        return settings.username, settings.password or ""
     found: Any
     if isinstance(source, CredentialProvider):
         found = await source.get_credentials_async()
@@ -147,5 +172,5 @@ async def _credentials(settings: Settings) -> Credentials | None:
         found = source()
         if inspect.isawaitable(found):
             found = await found
-    pair = cast("tuple[str | None, ...]", tuple(found))
-    return (pair[0], cast("str", pair[1])) if len(pair) == 2 else (None, cast("str", pair[0]))
+    *username, password = cast("tuple[str, ...]", tuple(found))
+    return (username[0] if username else None), password

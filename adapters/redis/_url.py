@@ -1,4 +1,4 @@
-"""``redis://`` addresses, and the client made from one.
+"""``redis://`` addresses, and what they mean for a client.
 
 Source: https://www.iana.org/assignments/uri-schemes/prov/redis and redis-py's ``from_url``.
 """
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from wirekit._errors import AddressError
-from wirekit.sockets import DirectConnector, TCPAddress, TLSOptions, UnixAddress, parse_address
-
-from ._client import Redis
+from wirekit.sockets import DirectConnector, TCPAddress, UnixAddress, parse_address
 
 if TYPE_CHECKING:
-    from wirekit.sockets import Address, Connector, Policy
+    from wirekit.sockets import Address, Connector, Policy, TLSOptions
 
-__all__ = ["connect", "parse_url"]
+__all__ = ["URL", "client_settings", "parse_url"]
 
 _PORT = 6379
 _TEXT = ("client_name", "encoding", "encoding_errors", "password", "username")
@@ -47,9 +45,7 @@ def parse_url(url: str) -> URL:
     except ValueError as error:
         raise AddressError(f"not a Redis URL: {type(error).__name__} in host or port") from None
     if parts.scheme not in ("redis", "rediss", "unix"):
-        raise AddressError(
-            f"a Redis URL begins with redis://, rediss:// or unix://, not {parts.scheme!r}"
-        )
+        raise AddressError("a Redis URL begins with redis://, rediss:// or unix://")
     if parts.fragment:
         raise AddressError("a Redis URL has no fragment (#); write # in a password as %23")
     settings = _query(parts.query)
@@ -63,7 +59,7 @@ def parse_url(url: str) -> URL:
     if path:
         if not (path.isascii() and path.isdigit()):
             raise AddressError("the path of a Redis URL is the number of the database")
-        settings["db"] = int(path)
+        settings.setdefault("db", int(path))
     address = TCPAddress(unquote(host or "localhost"), _PORT if port is None else port)
     return URL(address, parts.scheme == "rediss", settings)
 
@@ -82,7 +78,9 @@ def _query(query: str) -> dict[str, Any]:
             elif name in _SECONDS:
                 settings[name] = None if value.lower() == "none" else float(value)
             else:
-                raise AddressError(f"a Redis URL has no setting {name!r}")
+                # Not its name: what stands behind a ? may be part of a password.
+                known = ", ".join(sorted((*_TEXT, *_FLAGS, *_NUMBERS, *_SECONDS)))
+                raise AddressError(f"a setting of the Redis URL is not one of {known}")
         except ValueError as error:
             if isinstance(error, AddressError):
                 raise
@@ -98,34 +96,25 @@ def _flag(value: str) -> bool:
     raise AddressError("a flag in a Redis URL is yes or no")
 
 
-async def connect(
-    url: str = "redis://localhost:6379",
+def client_settings(
+    url: str,
     *,
-    connector: Connector | None = None,
-    policy: Policy | None = None,
-    connect_timeout: float | None = 10.0,
-    tls: TLSOptions | None = None,
-    **settings: Any,
-) -> Redis:
-    """Return an open client for a URL, ``host:port`` or path; it reconnects by itself.
-
-    Args:
-        url: see `parse_url`; ``host:port`` and the path of a Unix socket serve as well.
-        connector: makes the connections, for example through a tunnel; directly by default.
-        policy: which addresses may be connected to; any by default.
-        connect_timeout: seconds for each connection.
-        tls: options for ``rediss://``.
-        **settings: see `Redis`; they go before those in the URL.
+    connector: Connector | None,
+    policy: Policy | None,
+    connect_timeout: float | None,
+    tls: TLSOptions | None,
+) -> dict[str, Any]:
+    """Return the client's arguments for a URL, ``host:port`` or path.
 
     Raises:
-        AddressError: the URL or an option is wrong.
-        ConnectError: there is no connection.
-        ResponseError: the server refuses us.
+        AddressError: it is none of them, or an option does not fit.
     """
     if "://" in url:
-        address, secure, found = parse_url(url)
+        address, secure, settings = parse_url(url)
+    elif "@" in url:
+        raise AddressError("user and password need a URL: redis://user:password@host:port")
     else:
-        address, secure, found = parse_address(url, default_port=_PORT), False, {}
+        address, secure, settings = parse_address(url, default_port=_PORT), False, {}
     if tls and not secure:
         raise AddressError("tls options need rediss://")
     options: dict[str, Any] = {"connect_timeout": connect_timeout, **(tls or {})}
@@ -136,5 +125,4 @@ async def connect(
     if secure:
         options["secure_transport"] = "on"
     direct = DirectConnector(**cast("Any", options))
-    client = Redis(connector=direct, address=address, **{**found, **settings})
-    return await client.__aenter__()
+    return {"connector": direct, "address": address, **settings}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from wirekit import RemoteProtocolError
@@ -51,4 +52,4 @@ def cut_at(data: bytes, places: Sequence[int]) -> list[bytes]:
     """Cut at the given offsets, in any order; those outside are left out."""
     inside = sorted({place for place in places if 0 < place < len(data)})
     bounds = [0, *inside, len(data)]
-    return [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(bounds)]

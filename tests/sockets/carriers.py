@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import functools
 import socket as stdlib_socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tests.servers import CertificateAuthority
 from wirekit.sockets import (
@@ -70,6 +70,7 @@ class Workshop:
 
     def serve_tls(self, lower: Socket, **options: Any) -> Socket:
         """The server's end of TLS on top of a socket."""
+
         async def accept(protocol: asyncio.BaseProtocol) -> None:
             await lower.opened
             transport = TLSTransport(protocol, server_context(self.authority), server_side=True)
@@ -158,7 +159,7 @@ server_context = functools.cache(CertificateAuthority.server_context)
 
 
 @contextlib.asynccontextmanager
-async def workshop(authority: CertificateAuthority, directory: Path) -> AsyncIterator[Workshop]:
+async def workshop(authority: CertificateAuthority, directory: Path) -> AsyncGenerator[Workshop]:
     made = Workshop(authority, directory)
     try:
         yield made
@@ -178,3 +179,25 @@ def returning(socket: Socket) -> Connector:
 def stream_options(options: dict[str, Any]) -> dict[str, Any]:
     names = ("allow_half_open", "timeout", "close_timeout", "high_water_mark")
     return {name: options[name] for name in names if name in options}
+
+
+# What lies within a socket, where a test has to see or touch it.
+
+
+def unread(socket: Socket) -> int:
+    """How many received bytes nobody has read."""
+    return len(cast("Any", socket.readable)._buffer)
+
+
+def reading_is_paused(socket: Socket) -> bool:
+    return bool(cast("Any", socket.readable)._paused)
+
+
+def below(socket: Socket) -> asyncio.Transport:
+    """The transport that the socket uses."""
+    return cast("asyncio.Transport", cast("Any", socket)._transport)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110 - there is no event for what the tests look at
+        await asyncio.sleep(0)

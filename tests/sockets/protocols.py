@@ -6,7 +6,7 @@ import asyncio
 from typing import cast
 
 
-class Recording:
+class Recording(asyncio.BaseProtocol):
     """What `Streamed` and `Buffered` have in common.
 
     Args:

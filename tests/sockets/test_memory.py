@@ -7,7 +7,9 @@ import pytest
 
 from wirekit import ConnectionLost, SocketClosed
 from wirekit.sockets import MemoryTransport, memory_pair
+from wirekit.sockets._attach import Receiver
 
+from .carriers import unread
 from .protocols import Streamed
 
 
@@ -38,17 +40,12 @@ async def test_a_pair_is_open_at_once() -> None:
 async def test_fragment_limits_each_delivery(fragment: int) -> None:
     left, right = memory_pair(fragment=fragment)
     pieces: list[bytes] = []
-    right.attach(Collecting(pieces))
+    right.attach(Receiver(data_received=pieces.append))
     await left.write(b"0123456789")
     await left.close()
     assert b"".join(pieces) == b"0123456789"
     assert all(len(piece) <= fragment for piece in pieces)
     assert len(pieces) == -(-10 // fragment)
-
-
-class Collecting(asyncio.Protocol):
-    def __init__(self, pieces: list[bytes]) -> None:
-        self.data_received = pieces.append  # type: ignore[method-assign]
 
 
 async def test_fragment_may_be_a_function() -> None:
@@ -63,7 +60,7 @@ async def test_bytes_come_in_later_turns_and_delayed_if_asked_for() -> None:
     left, right = memory_pair(delay=0.001)
     await left.write(b"x")
     await turns()
-    assert not right.readable._buffer
+    assert not unread(right)
     assert await right.read() == b"x"
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +48,18 @@ def connections_named(admin: redis.Redis, name: str) -> list[dict[str, str]]:
     """Return the server's clients of this name."""
     clients: Any = admin.client_list()
     return [client for client in clients if client["name"] == name]
+
+
+@contextlib.contextmanager
+def stopped(server: RunningServer) -> Iterator[None]:
+    """Keep the server from running, so that nobody takes what is written to it."""
+    process = server._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 async def eventually(condition: Callable[[], object]) -> None:

@@ -17,6 +17,7 @@ from tests.interop.redis.helpers import (
     oracle,
     reconnecting,
     shared_connection,
+    stopped,
     turns,
 )
 from tests.servers import RunningServer
@@ -229,22 +230,26 @@ async def test_cancelled_callers_disturb_no_other(
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_cancelled_under_congestion(server: RunningServer, protocol: int) -> None:
     rng = random.Random(protocol)
-    with oracle(server, flush=True) as admin:
+    with oracle(server, flush=True):
         async with on_socket(server, protocol=protocol) as client:
             client_id = await client.client_id()
             for _ in range(10):
-                admin.client_pause(40)
-                tasks = [
-                    asyncio.create_task(
-                        (echo_large if number % 3 else increment)(client, number, rng)
-                    )
-                    for number in range(120)
-                ]
-                await turns(3)
-                assert shared_connection(client).congested
-                late = [asyncio.create_task(echo(client, number, rng)) for number in range(50)]
-                victims = rng.sample([*tasks, *late], 110)
-                for victim in victims:
+                with stopped(server):
+                    tasks = [
+                        asyncio.create_task(
+                            (echo_large if number % 3 else increment)(client, number, rng)
+                        )
+                        for number in range(120)
+                    ]
+                    await turns(5)
+                    assert shared_connection(client).congested
+                    late = [asyncio.create_task(echo(client, number, rng)) for number in range(50)]
+                    await turns(1)
+                    victims = rng.sample([*tasks, *late], 110)
+                    for victim in victims[:60]:
+                        victim.cancel()
+                        await asyncio.sleep(0)
+                for victim in victims[60:]:
                     victim.cancel()
                     await asyncio.sleep(rng.choice((0, 0, 0.001)))
                 outcomes = await asyncio.gather(*tasks, *late, return_exceptions=True)
