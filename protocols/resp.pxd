@@ -22,7 +22,7 @@ cdef int _END
 
 cdef object _TYPES
 cdef Py_ssize_t _MAX_LIMIT
-cdef Py_ssize_t _SMALL_PIECE
+cdef Py_ssize_t _MAX_ODD_KEYS
 cdef Py_ssize_t _ALONE
 
 cdef object _OPEN
@@ -61,7 +61,7 @@ cdef class Codec:
     cdef Py_ssize_t _waiting
     cdef int _bulk
     cdef Py_ssize_t _missing
-    cdef list _pieces
+    cdef object _body
     cdef bint _streaming
     cdef Py_ssize_t _total
     cdef _Aggregate _top
@@ -69,7 +69,8 @@ cdef class Codec:
     cdef Py_ssize_t _elements
     cdef dict _attributes
 
-    cdef list _pack(self, message)
+    @cython.locals(pieces=list)
+    cdef list _pack(self, tuple messages)
     cdef _fail(self, fault, list replies)
     cdef _refuse_input(self)
     cdef _forget(self)
@@ -103,7 +104,7 @@ cdef class Codec:
     cdef bint _open_bulk(self, int kind, bytes line, list replies) except -1
     @cython.locals(kind=int, piece=bytes)
     cdef Py_ssize_t _read_body(self, bytes data, Py_ssize_t position, list replies) except -2
-    cdef bytes _take_pieces(self)
+    cdef bytes _take_body(self)
 
     cdef void _open_line(self, int kind, bytes line, list replies) except *
     @cython.locals(in_pairs=bint, parent=_Aggregate, top=_Aggregate)
@@ -126,7 +127,11 @@ cdef Py_ssize_t _after_digits(bytes text, Py_ssize_t cursor, bint signed) except
 @cython.locals(in_pairs=bint)
 cdef bint _in_key(_Aggregate parent) except -1
 cdef _push(list items)
-@cython.locals(pieces=list, count=Py_ssize_t, length=Py_ssize_t)
-cdef list _pack_command(message)
+@cython.locals(kind=type, odd=Py_ssize_t)
+cdef void _check_keys(list items) except *
+@cython.locals(count=Py_ssize_t, number=Py_ssize_t, length=Py_ssize_t)
+cdef void _pack_command(message, list pieces) except *
+@cython.locals(buffers=list, number=Py_ssize_t, start=Py_ssize_t)
+cdef list _join_small(list pieces)
 @cython.locals(number=Py_ssize_t, default=bint, text=bytes)
 cdef list _decode_list(list items, encoding, errors)

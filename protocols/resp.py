@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
+from io import BytesIO
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,8 @@ _TYPES = frozenset(b"+-:_#,($!=*%~>|.")
 
 _MAX_LIMIT = sys.maxsize // 4  # leaves room to add and to double
 _MAX_DEPTH = 256  # decode_text() and the hash of a nested key recurse as deep
-_SMALL_PIECE = 4096
 _ALONE = 16384
+_MAX_ODD_KEYS = 1024
 
 
 class State(Enum):
@@ -113,6 +114,7 @@ class Codec:
 
     __slots__ = (
         "_attributes",
+        "_body",
         "_bulk",
         "_data",
         "_depth",
@@ -126,7 +128,6 @@ class Codec:
         "_max_line_length",
         "_missing",
         "_offset",
-        "_pieces",
         "_state",
         "_streaming",
         "_top",
@@ -163,7 +164,8 @@ class Codec:
     @property
     def trailing_data(self) -> bytes:
         """What came of a bulk or line that is not complete; empty after an error."""
-        return b"".join(self._pieces + self._data)
+        body = b"" if self._body is None else self._body.getvalue()
+        return body + b"".join(self._data)
 
     def receive_data(self, data: Buffer) -> list[Reply]:
         """Take bytes from the peer and return the replies that they complete.
@@ -204,38 +206,31 @@ class Codec:
         self._state = _CLOSED
         return []
 
-    def send(self, message: Command) -> bytes:
-        """Return one command as an array of bulk strings (Sending commands to a Redis server).
+    def send(self, *messages: Command) -> bytes:
+        """Return commands as arrays of bulk strings (Sending commands to a Redis server).
 
         Raises:
-            LocalProtocolError: it cannot be sent, or not in this state.
+            LocalProtocolError: one of them cannot be sent, or none in this state.
         """
-        return b"".join(self._pack(message))
+        return b"".join(self._pack(messages))
 
-    def send_buffers(self, message: Command) -> list[Buffer]:
+    def send_buffers(self, *messages: Command) -> list[Buffer]:
         """Return the same as `send` in pieces; arguments of 16 KiB and more stand alone, uncopied.
 
         A ``bytearray`` or ``memoryview`` among them must not change until it is written.
 
         Raises:
-            LocalProtocolError: it cannot be sent, or not in this state.
+            LocalProtocolError: one of them cannot be sent, or none in this state.
         """
-        buffers: list[Buffer] = []
-        small: list[Buffer] = []
-        for piece in self._pack(message):
-            if len(piece) < _ALONE:
-                small.append(piece)
-            else:
-                buffers.append(b"".join(small))
-                buffers.append(piece)
-                small.clear()
-        buffers.append(b"".join(small))
-        return buffers
+        return _join_small(self._pack(messages))
 
-    def _pack(self, message: Command) -> list[Buffer]:
+    def _pack(self, messages: tuple[Command, ...]) -> list[Buffer]:
         if self._state is not _OPEN:
             raise LocalProtocolError(f"nothing can be sent in state {self._state.name}")
-        return _pack_command(message)
+        pieces: list[Buffer] = []
+        for message in messages:
+            _pack_command(message, pieces)
+        return pieces
 
     # Faults. Whatever finds one raises it without its place, which _fail() adds from _mark.
 
@@ -257,7 +252,7 @@ class Codec:
         self._waiting = 0  # bytes in _data
         self._bulk = 0  # the type of a bulk whose header is read
         self._missing = 0  # bytes of it still to come
-        self._pieces: list[bytes] = []  # what came of it, or of a streamed string
+        self._body: BytesIO | None = None  # what came of it, or of a streamed string
         self._streaming = False  # inside a streamed string
         self._total = 0  # bytes of it
         self._top: _Aggregate | None = None  # the innermost open aggregate
@@ -429,7 +424,7 @@ class Codec:
             if length == 0:
                 self._streaming = False
                 self._total = 0
-                self._deliver(self._take_pieces(), replies)
+                self._deliver(self._take_body(), replies)
                 return False
             self._total += length
         self._bulk = kind
@@ -442,11 +437,9 @@ class Codec:
             piece = data[position : position + self._missing]
             position += len(piece)
             self._missing -= len(piece)
-            # Many tiny pieces would take far more memory than their bytes.
-            if self._pieces and len(self._pieces[-1]) < _SMALL_PIECE:
-                self._pieces[-1] += piece
-            else:
-                self._pieces.append(piece)
+            if self._body is None:
+                self._body = BytesIO()
+            self._body.write(piece)
         if self._missing or len(data) - position < 2:
             self._wait(data, position)
             return -1
@@ -456,15 +449,16 @@ class Codec:
         kind = self._bulk
         self._bulk = 0
         if kind == _BULK_STRING:
-            self._deliver(self._take_pieces(), replies)
+            self._deliver(self._take_body(), replies)
         elif kind != _CHUNK:
-            self._deliver(BULKS[kind](self._take_pieces()), replies)
+            self._deliver(BULKS[kind](self._take_body()), replies)
         return position + 2
 
-    def _take_pieces(self) -> bytes:
-        body = b"".join(self._pieces)
-        self._pieces.clear()
-        return body
+    def _take_body(self) -> bytes:
+        body = self._body
+        self._body = None
+        # BytesIO gives its own buffer away, so a large string never exists twice.
+        return b"" if body is None else body.getvalue()
 
     # Aggregates
 
@@ -553,9 +547,11 @@ class Codec:
         if top.kind == _ARRAY:
             return tuple(items) if top.hashable else items
         if top.kind == _SET:
+            _check_keys(items)
             return frozenset(items) if top.hashable else set(items)
         if top.kind == _PUSH:
             return _push(items)
+        _check_keys(items)
         pairs: dict[Any, Any] = {}
         for number in range(0, len(items), 2):
             pairs[items[number]] = items[number + 1]
@@ -563,6 +559,24 @@ class Codec:
             return tuple(pairs.items()) if top.hashable else pairs
         self._attributes = pairs if top.attributes is None else {**top.attributes, **pairs}
         return None
+
+
+def _check_keys(items: list[Any]) -> None:
+    """Refuse many keys whose hashes a server can choose: they would make a dict quadratic.
+
+    The hashes of strings are salted, and of 64-bit integers few are equal.
+    """
+    if len(items) <= _MAX_ODD_KEYS:
+        return
+    odd = 0
+    for item in items:
+        kind = type(item)
+        if kind is tuple or kind is frozenset or kind is Attributed:
+            odd += 1
+        elif kind is int and not -(2**63) <= item < 2**63:
+            odd += 1
+    if odd > _MAX_ODD_KEYS:
+        raise MessageTooLarge("more aggregates and big numbers than can be in one map or set")
 
 
 def _limit(name: str, value: int, lowest: int, highest: int) -> int:
@@ -626,16 +640,18 @@ _COUNTS = tuple(b"*%d" % count for count in range(64))
 _LENGTHS = tuple(b"\r\n$%d\r\n" % length for length in range(1024))
 
 
-def _pack_command(message: Command) -> list[Buffer]:
-    """Return the pieces of a command: its count, then a length and a body for each argument."""
+def _pack_command(message: Command, pieces: list[Buffer]) -> None:
+    """Add a command: its count, then a length and a body for each argument."""
     if isinstance(message, (str, bytes, bytearray, memoryview)):
         raise LocalProtocolError("a command is a sequence of arguments, not one string")
     count = len(message)
     if count == 0:
         raise LocalProtocolError("a command without arguments")
-    pieces: list[Buffer] = [_COUNTS[count] if count < 64 else b"*%d" % count]
+    pieces.append(_COUNTS[count] if count < 64 else b"*%d" % count)
+    number = -1  # the command's name is its argument 0
     try:
         for argument in message:
+            number += 1
             body: Buffer
             if type(argument) is bytes:
                 body = argument
@@ -647,11 +663,24 @@ def _pack_command(message: Command) -> list[Buffer]:
             pieces.append(_LENGTHS[length] if length < 1024 else b"\r\n$%d\r\n" % length)
             pieces.append(body)
     except UnicodeEncodeError:  # its message would show the argument
-        raise LocalProtocolError(f"argument {len(pieces) // 2} is not valid Unicode") from None
+        raise LocalProtocolError(f"argument {number} is not valid Unicode") from None
     except LocalProtocolError as exc:
-        raise LocalProtocolError(f"argument {len(pieces) // 2} is {exc}") from None
+        raise LocalProtocolError(f"argument {number} is {exc}") from None
     pieces.append(b"\r\n")
-    return pieces
+
+
+def _join_small(pieces: list[Buffer]) -> list[Buffer]:
+    """Join pieces up to, and between, those that are large enough to stand alone."""
+    buffers: list[Buffer] = []
+    start = 0
+    for number in range(len(pieces)):
+        piece = pieces[number]
+        if len(piece) >= _ALONE:
+            buffers.append(b"".join(pieces[start:number]))
+            buffers.append(piece)
+            start = number + 1
+    buffers.append(b"".join(pieces[start:] if start else pieces))
+    return buffers
 
 
 # Text

@@ -147,37 +147,32 @@ class Connection(asyncio.BufferedProtocol):
             DataError: an argument cannot be sent.
             TransportError: the connection is over; nothing was sent.
         """
-        buffers = self._packed([command])
+        buffers = self._packed(command)
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._enqueue(future, buffers)
         return future
 
     def send_batch(self, commands: Sequence[Sequence[Argument]]) -> asyncio.Future[list[Reply]]:
         """Send commands together; the future gets all replies, errors among them as values."""
-        buffers = self._packed(commands)
+        buffers = self._packed(*commands)
         future: asyncio.Future[list[Reply]] = self._loop.create_future()
         self._enqueue(Batch(future, len(commands)), buffers)
         return future
 
     def send_subscribe(self, command: Sequence[Argument], count: int) -> asyncio.Future[None]:
         """Send a command that is answered by ``count`` confirming pushes instead of a reply."""
-        buffers = self._packed([command])
+        buffers = self._packed(command)
         future: asyncio.Future[None] = self._loop.create_future()
         self._enqueue(Confirmation(future, count), buffers)
         return future
 
-    def _packed(self, commands: Sequence[Sequence[Argument]]) -> list[Buffer]:
+    def _packed(self, *commands: Sequence[Argument]) -> list[Buffer]:
         if self.error is not None:
             raise connection_error(self.error, sent=False)
         try:
-            if len(commands) == 1:
-                return self._codec.send_buffers(commands[0])
-            buffers: list[Buffer] = []
-            for command in commands:
-                buffers += self._codec.send_buffers(command)
+            return self._codec.send_buffers(*commands)
         except LocalProtocolError as error:
             raise DataError(str(error)) from None
-        return buffers
 
     async def writable(self) -> None:
         """Wait while the server takes bytes more slowly than they are written."""

@@ -197,6 +197,25 @@ async def test_giving_up_leaves_no_socket_behind(monkeypatch: pytest.MonkeyPatch
         await socket.opened
 
 
+async def test_a_connection_that_breaks_while_it_is_taken_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(*_: object, **__: object) -> object:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", broken)
+    with listening() as port:
+        error = await outcome(connect(("127.0.0.1", port)))
+    assert error.errno == errno.ENOTCONN
+    assert error.cause == "network"
+
+
+async def test_an_error_of_the_programs_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    Dialled(monkeypatch, {"127.0.0.1": ZeroDivisionError()})
+    with pytest.raises(ZeroDivisionError):
+        await connect("127.0.0.1:1").opened
+
+
 # The race.
 
 

@@ -92,6 +92,16 @@ def test_md5_and_sha1_become_sha256(old: str) -> None:
         assert info.channel_binding("tls-server-end-point") == hashlib.sha256(made).digest()
 
 
+def test_rsassa_pss_without_parameters_means_sha1_and_so_sha256() -> None:
+    # RFC 4055 §3.1: the default hash is SHA-1.
+    tbs, bits = b"\x30\x03\x02\x01\x00", b"\x03\x01\x00"
+    algorithm = bytes.fromhex("300f06092a864886f70d01010a3002a200")
+    body = tbs + algorithm + bits
+    made = b"\x30" + bytes([len(body)]) + body
+    info = SocketInfo("db:5432", peer_certificate=made)
+    assert info.channel_binding("tls-server-end-point") == hashlib.sha256(made).digest()
+
+
 def test_a_signature_without_a_hash_of_its_own_gives_no_binding() -> None:
     data = certificate(ed25519.Ed25519PrivateKey.generate(), None)
     info = SocketInfo("db:5432", peer_certificate=data)

@@ -26,6 +26,7 @@ from wirekit import (
 )
 from wirekit.sockets import (
     AddressLike,
+    MemoryTransport,
     Socket,
     SocketInfo,
     TLSOptions,
@@ -700,3 +701,83 @@ async def test_an_attached_protocol_upgrades_and_attaches_again(make: Workshop) 
     await upgraded.close()
     await second.lost.wait()
     assert not first.lost.is_set()
+
+
+# Corners of opening and ending.
+
+
+def opener_over(transport: MemoryTransport, *, lost: bool) -> Callable[..., Awaitable[None]]:
+    """An opener whose connection is lost again before it is done, if so asked."""
+
+    async def opener(protocol: asyncio.BaseProtocol) -> None:
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        transport.write(b"x")
+        if lost:
+            cast("asyncio.Protocol", protocol).data_received(b"early words")
+            protocol.connection_lost(None)
+
+    return opener
+
+
+def memory_transport() -> MemoryTransport:
+    left, right = (MemoryTransport(Streamed(), int, 0.0) for _ in range(2))
+    left.join(right)
+    right.join(left)
+    return left
+
+
+async def test_a_connection_that_ends_while_it_opens_was_open() -> None:
+    socket = Socket(opener_over(memory_transport(), lost=True), remote_address="brief")
+    assert (await socket.opened).remote_address == "brief"
+    await socket.closed
+    assert await socket.read() == b"early words"
+    with pytest.raises(ConnectionLost):
+        await socket.read()
+    upgrading = Socket(
+        opener_over(memory_transport(), lost=True),
+        remote_address="brief",
+        secure_transport="starttls",
+    )
+    upgraded = upgrading.start_tls(server_hostname="localhost")
+    with pytest.raises(ConnectionLost):
+        await upgraded.opened
+    await upgrading.closed
+
+
+async def test_attach_tells_that_writing_is_paused() -> None:
+    client, server = memory_pair(high_water_mark=10)
+    server.attach(Streamed(paused=True))
+    writing = asyncio.create_task(client.write(bytes(100)))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    protocol = Streamed()
+    client.attach(protocol)
+    assert protocol.write_paused
+    client.abort()
+    await server.closed
+
+
+async def test_attach_ends_a_half_open_connection_for_a_protocol_that_wants_none() -> None:
+    client, server = memory_pair(allow_half_open=True)
+    await server.write_eof()
+    await until(lambda: client.readable.ended)
+    protocol = Streamed()
+    client.attach(protocol)
+    await protocol.lost.wait()
+    await client.closed
+    await server.closed
+
+
+async def test_repr_shows_the_state_and_nothing_secret() -> None:
+    client, server = memory_pair()
+    server.attach(Streamed(paused=True))
+    assert repr(server) == "<Socket memory attached>"
+    await client.write(b"secret")
+    client.close("secret")
+    assert repr(client) == "<Socket memory closing>"
+    client.abort()
+    await client.closed
+    assert repr(client) == "<Socket memory closed>"
+    await server.closed

@@ -268,6 +268,113 @@ async def test_garbage_after_the_handshake_is_an_error(make: Workshop) -> None:
     await server.closed
 
 
+class Renegotiating:
+    """An `ssl.SSLObject` that cannot write before it has read."""
+
+    def __init__(self, tls: ssl.SSLObject, error: ssl.SSLError) -> None:
+        self._tls = tls
+        self._error: ssl.SSLError | None = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tls, name)
+
+    def write(self, data: memoryview) -> int:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return self._tls.write(data)
+
+
+async def test_a_renegotiation_holds_writing_up_for_a_while(
+    certificate_authority: CertificateAuthority,
+) -> None:
+    one, two = Streamed(), Streamed()
+    client, server, *_ = await tls_pair(certificate_authority, one, two)
+    tls: ssl.SSLObject = client.get_extra_info("ssl_object")
+    cast("Any", client)._ssl = Renegotiating(tls, ssl.SSLWantReadError())
+    client.write(b"held up")
+    assert client.get_write_buffer_size() == 7
+    server.write(b"go on")
+    await until(lambda: len(two.data) >= 7)
+    assert two.data == b"held up"
+    client.close()
+    await two.lost.wait()
+
+
+async def test_what_cannot_be_encrypted_ends_the_connection(
+    certificate_authority: CertificateAuthority,
+) -> None:
+    one, two = Streamed(), Streamed()
+    client, *_ = await tls_pair(certificate_authority, one, two)
+    tls: ssl.SSLObject = client.get_extra_info("ssl_object")
+    error = ssl.SSLError(1, "[SSL: INTERNAL_ERROR]")
+    error.reason = "INTERNAL_ERROR"
+    cast("Any", client)._ssl = Renegotiating(tls, error)
+    client.write(b"x")
+    assert client.get_write_buffer_size() == 0
+    await one.lost.wait()
+    assert isinstance(one.error, ConnectionLost)
+    await two.lost.wait()
+
+
+async def test_a_receiver_with_a_buffer_without_room_ends_the_connection(
+    certificate_authority: CertificateAuthority,
+) -> None:
+    class Full(Buffered):
+        def get_buffer(self, sizehint: int) -> memoryview:
+            room = super().get_buffer(sizehint)
+            return room[:0] if self.data else room
+
+    reports: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+    full, other = Full(), Streamed()
+    _, server, *_ = await tls_pair(certificate_authority, full, other)
+    server.write(b"xy")
+    await full.lost.wait()
+    assert "empty buffer" in str(reports[0]["exception"])
+    await other.lost.wait()
+
+
+async def test_pausing_and_resuming_again_and_again_loses_nothing(
+    certificate_authority: CertificateAuthority,
+) -> None:
+    class Hesitant(Streamed):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            assert self.transport is not None
+            self.transport.pause_reading()
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self.transport.resume_reading)
+
+    hesitant, other = Hesitant(), Streamed()
+    _, server, *_ = await tls_pair(certificate_authority, hesitant, other)
+    data = bytes(range(256)) * 2000
+    server.write(data)
+    server.close()
+    await hesitant.lost.wait()
+    assert hesitant.data == data
+    assert hesitant.calls[-2:] == ["eof_received", "connection_lost"]
+
+
+async def test_giving_up_the_handshake_ends_what_is_below(
+    certificate_authority: CertificateAuthority,
+) -> None:
+    lower_client, lower_server = memory_pair()
+    protocol = Streamed()
+    client = TLSTransport(
+        protocol, client_context(certificate_authority), server_hostname="localhost"
+    )
+    lower_client.attach(client.below)
+    waiting = asyncio.create_task(client.handshake())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await lower_client.closed
+    await lower_server.closed
+    assert not protocol.calls
+
+
 # Verification.
 
 

@@ -113,7 +113,10 @@ async def traffic(client: Redis, pause: float = 0.0) -> AsyncIterator[dict[str, 
     try:
         yield tallies
         reached = dict(done)
-        await eventually(lambda: all(done[key] > reached.get(key, 0) for key in done))
+        await eventually(
+            lambda: all(done[key] > reached.get(key, 0) for key in done)
+            or any(task.done() for task in tasks)
+        )
     finally:
         for task in tasks:
             task.cancel()
