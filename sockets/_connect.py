@@ -210,6 +210,7 @@ def _adopt_transport(
         raise AddressError("the transport is closed")
     if transport.get_extra_info("ssl_object") is not None:
         secure_transport = "on"
+    transport.resume_reading()  # whoever had it before may have paused it
     return Socket(
         transport,
         remote_address=remote_address or _name(transport.get_extra_info("peername")),
@@ -270,8 +271,6 @@ def _adopt_streams(
         reader.read().send(None)
     except StopIteration as done:
         unread = cast("bytes", done.value)
-    if not ended:
-        transport.resume_reading()  # the reader may have paused it
     socket = _adopt_transport(transport, remote_address, secure_transport, options)
     # A StreamWriter that nobody holds closes its transport.
     socket.closed.add_done_callback(lambda: writer)

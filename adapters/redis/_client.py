@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Redis", "connect"]
 
+
 class Redis(Commands):
     """A Redis or Valkey client on a socket; has redis-py's asyncio commands.
 
@@ -344,9 +345,7 @@ def _check_encoding(encoding: str, encoding_errors: str) -> None:
     except LookupError as error:
         raise AddressError(str(error)) from None
     if name != "utf-8":
-        raise AddressError(
-            "encoding must be utf-8; for another, decode the replies yourself"
-        )
+        raise AddressError("encoding must be utf-8; for another, decode the replies yourself")
 
 
 def _dialler(connector: Connector, address: AddressLike | None) -> Callable[[], Awaitable[Socket]]:

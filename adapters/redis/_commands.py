@@ -10,12 +10,12 @@ from redis.client import EMPTY_RESPONSE, NEVER_DECODE
 from redis.commands import AsyncCoreCommands, AsyncRedisModuleCommands
 
 from wirekit._errors import ConnectError, RemoteProtocolError, SocketClosed, TransportError
-from wirekit.protocols.resp import decode_text
+from wirekit.protocols.resp import VerbatimString, decode_text
 
 from ._blocking import Blocking, blocking
 from ._cache import CACHEABLE, Cache
 from ._errors import DataError, ResponseError, connection_error
-from ._responses import Kind, Plan, Plans, refuse, with_lists
+from ._responses import Kind, Plan, Plans, plain, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Commands"]
 
+_FOREIGN = frozenset([set, VerbatimString])  # redis-py has no such replies
 _SLICE = 1.0  # seconds for which a blocking command may keep the only connection
 
 
@@ -108,8 +109,8 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         if self._decode and options.pop(NEVER_DECODE, None) is None:
             reply = decode_text(reply, self._encoding, self._encoding_errors)
         options.pop(NEVER_DECODE, None)
-        if plan.inner_sets or reply.__class__ is set:
-            reply = with_lists(reply)
+        if plan.inner_sets or reply.__class__ in _FOREIGN:
+            reply = plain(reply)
         if plan.callback is None:
             return reply
         try:

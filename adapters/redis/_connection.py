@@ -332,8 +332,9 @@ class Connection(asyncio.BufferedProtocol):
         """Take the end of the server's stream."""
         try:
             self._codec.receive_eof()
-        except RemoteProtocolError as error:
-            self.fail(error)
+        except RemoteProtocolError:  # so does a server end that crashes
+            text = f"{self.peer} closed the connection in the middle of a reply"
+            self.fail(ConnectionLost(text))
         else:
             self.connection_lost(None)  # no reply can come any more; the transport closes itself
 

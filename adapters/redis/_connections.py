@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import redis.exceptions
@@ -13,7 +15,7 @@ from ._errors import ResponseError, connection_error
 from ._settings import Settings, open_connection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from wirekit.sockets import Backoff, Socket
 
@@ -73,7 +75,7 @@ class Connections:
         self._lent: set[Connection] = set()
         self._given_back = asyncio.Event()
         self._holder: asyncio.Task[object] | None = None
-        self._closed = False
+        self._closed = asyncio.Event()
 
     @property
     def renewable(self) -> bool:
@@ -88,7 +90,7 @@ class Connections:
     async def open(self) -> None:
         """Open the shared connection, unless it is; one attempt."""
         async with self._opening:
-            if self._closed:
+            if self._closed.is_set():
                 raise self._closed_error()
             if self._shared is None:
                 await self._connect()
@@ -158,7 +160,7 @@ class Connections:
             self._holder = None
             self._given_back.set()
             self.current = connection if connection.error is None else None
-        elif reusable and connection.idle and not self._closed:
+        elif reusable and connection.idle and not self._closed.is_set():
             self._idle.append(connection)
         else:
             connection.fail(SocketClosed("the connection was given back and closed"))
@@ -167,7 +169,7 @@ class Connections:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        self._closed = True
+        self._closed.set()
         self.current = None
         self._wake_all()
         connecting = self._connecting
@@ -196,7 +198,7 @@ class Connections:
         return shared
 
     def _refuse_unless_open(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise self._closed_error()
         if not self._opened:
             text = "the client is not open: use `async with`, or `await client.open()` first"
@@ -228,7 +230,7 @@ class Connections:
         # Shared by all who wait; one of them giving up stops it for none.
         connecting = self._connecting
         await asyncio.wait([connecting])
-        if not self._closed:
+        if not self._closed.is_set():
             connecting.result()
 
     async def _reconnect(self) -> Connection:
@@ -237,17 +239,22 @@ class Connections:
         finally:
             self._connecting = None
 
+    def pauses(self) -> Iterator[float]:
+        """Yield the seconds to wait before each attempt but the first."""
+        return islice(self._backoff.delays(), self._attempts - 1)
+
     async def _persistently(self, connect: Callable[[], Awaitable[Connection]]) -> Connection:
         """Connect, and again after a pause if that fails, as often as the settings say."""
-        delays = self._backoff.delays()
-        for _ in range(self._attempts - 1):
+        for pause in self.pauses():
             self._refuse_unless_open()
             try:
                 return await connect()
             except _FINAL:
                 raise
             except (Error, redis.exceptions.RedisError):
-                await asyncio.sleep(next(delays))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._closed.wait()
         self._refuse_unless_open()
         return await connect()
 
@@ -271,7 +278,7 @@ class Connections:
 
     async def _introduced(self, socket: Socket, *, tracking: bool) -> Connection:
         connection = await open_connection(socket, self.settings, tracking=tracking)
-        if self._closed:
+        if self._closed.is_set():
             error = self._closed_error()
             connection.fail(error)
             raise error

@@ -208,7 +208,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         stack, scripts = self._stack, self.scripts
         self._stack, self.scripts = [], set()
         try:
-            if not stack and not self._watching:
+            if not stack and not self._explicit:
                 return []
             if scripts:
                 await self._load(scripts)

@@ -6,13 +6,21 @@ Source: https://redis.io/docs/latest/develop/pubsub/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from redis.commands.helpers import parse_pubsub_subscriptions
 
-from wirekit._errors import BusyError, Error, RemoteProtocolError, SocketClosed
+from wirekit._errors import (
+    BusyError,
+    ConnectionLost,
+    Error,
+    ReadTimeout,
+    RemoteProtocolError,
+    SocketClosed,
+)
 
 from ._connection import PUBSUB_KINDS, Guest
 from ._errors import DataError, connection_error
@@ -226,11 +234,19 @@ class PubSub:
 
     async def _renewed(self) -> None:
         try:
-            await self._opened()
+            for pause in self._connections.pauses():
+                with contextlib.suppress(ConnectionLost, ReadTimeout):  # before it was subscribed
+                    await self._opened()
+                    break
+                await asyncio.sleep(pause)
+            else:
+                await self._opened()
         except Error as error:
             self._fail(error)
         finally:
             self._renewing = None
+        if self._connection is None and self._error is None:
+            self._renew()  # it was lost at the very moment
 
     def _fail(self, error: Error) -> None:
         """Give the consumer an error, once it has fetched all messages."""
@@ -251,6 +267,7 @@ class PubSub:
         for names in self._groups.values():
             names.clear()
         self._queue.clear()
+        self._queue_bytes = 0
         if connection is None:
             return
         reusable = False
@@ -272,7 +289,8 @@ class PubSub:
     def _pushed(self, push: list[Any]) -> None:
         if self._closed or push[0] not in PUBSUB_KINDS:
             return
-        kind, *names, data = push if len(push) > 1 else [*push, None]
+        parts: list[Any] = push if len(push) > 1 else [*push, None]
+        kind, *names, data = parts
         channel = names[-1] if names else None
         pattern = names[0] if len(names) == 2 else None
         # Who ends all subscriptions and has none is told so with a null for the channel.
@@ -388,7 +406,7 @@ def _name(name: Any) -> bytes:
     if isinstance(name, bytes | bytearray):
         return bytes(name)
     if isinstance(name, memoryview):
-        return cast("Any", name).tobytes()
+        return bytes(cast("Any", name))
     if isinstance(name, int | float) and not isinstance(name, bool):
         return repr(name).encode()
     raise DataError(f"a channel is str or bytes, not {type(name).__name__}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from redis._parsers.response_callbacks import get_response_callbacks
 
+from wirekit.protocols.resp import VerbatimString
+
 from ._errors import DataError
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.resp import Argument
 
-__all__ = ["Kind", "Plan", "Plans", "refuse", "with_lists"]
+__all__ = ["Kind", "Plan", "Plans", "plain", "refuse"]
 
 
 class Kind(Enum):
@@ -55,6 +57,7 @@ _INNER_SETS = frozenset(
         "CLIENT TRACKINGINFO",
         "COMMAND",
         "COMMAND DOCS",
+        "COMMAND GETKEYSANDFLAGS",
         "COMMAND INFO",
         "FUNCTION LIST",
         *("EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "FCALL", "FCALL_RO"),
@@ -135,14 +138,18 @@ class Plans:
         return plan
 
 
-def with_lists(reply: Any) -> Any:
-    """Return a reply with its sets as lists, for so redis-py gives them to its callbacks."""
+def plain(reply: Any) -> Any:
+    """Return a reply of the types that redis-py knows: sets are lists, all strings bytes."""
     value: list[Any] | set[Any] | frozenset[Any] | tuple[Any, ...] | dict[Any, Any] | None = reply
+    if isinstance(value, tuple) and all(type(item) is tuple and len(item) == 2 for item in value):
+        # The codec made it hashable, in a set. It could have been an array of pairs, but what the
+        # server sends in sets are words and maps (COMMAND).
+        value = dict(value)
     if isinstance(value, list | set | frozenset | tuple):
-        return [with_lists(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: with_lists(item) for key, item in value.items()}
-    return reply
+        return {key: plain(item) for key, item in value.items()}
+    return bytes(reply) if isinstance(reply, VerbatimString) else reply
 
 
 def refuse(plan: Plan, command: tuple[Argument, ...]) -> None:

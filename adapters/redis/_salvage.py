@@ -70,24 +70,21 @@ class Salvage:
         how: Blocking,
         seconds: float,
     ) -> None:
-        reusable = False
         try:
-            async with asyncio.timeout(_PATIENCE):
-                if self._connections.renewable:
-                    await self._unblock(connection, future)
-                elif seconds > _PATIENCE and not future.done():
-                    return  # alone on its connection, nothing can end it but the connection's end
-                await asyncio.wait([future])
-                if future.exception() is None:
-                    await self._put_back(connection, command, how, future.result())
-                reusable = True
-        except TimeoutError:
-            pass  # the connection is given up below; what the server did not send stays with it
-        finally:
-            if not reusable and not future.done():
+            if self._connections.renewable:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_PATIENCE):
+                        await self._unblock(connection, future)
+            elif seconds <= _PATIENCE:
+                await asyncio.wait([future], timeout=_PATIENCE)
+            if not future.done():
+                # Nothing else can end it; what the server did not send stays with it.
                 future.cancel()
                 connection.fail(SocketClosed("the caller of a blocking command was cancelled"))
-            self._connections.release(connection, reusable=reusable)
+            elif future.exception() is None:
+                await self._put_back(connection, command, how, future.result())
+        finally:
+            self._connections.release(connection, reusable=connection.error is None)
 
     async def _put_back(
         self, connection: Connection, command: Sequence[Argument], how: Blocking, reply: Reply
@@ -107,9 +104,7 @@ class Salvage:
     async def _unblock(self, connection: Connection, future: asyncio.Future[Reply]) -> None:
         # More than once: the server may read this before the command, from another connection.
         while not future.done():
-            with contextlib.suppress(
-                Error
-            ):  # the shared connection was lost; there will be another
+            with contextlib.suppress(Error):  # the shared connection was lost; another will come
                 shared = await self._connections.ready()
                 await shared.send(["CLIENT", "UNBLOCK", cast("int", connection.client_id)])
             await asyncio.wait([future], timeout=_PAUSE)

@@ -254,6 +254,18 @@ async def test_an_asyncio_transport() -> None:
 
 
 @pytest.mark.both_loops
+async def test_an_asyncio_transport_that_is_paused() -> None:
+    async with socket_pair() as (ours, peer):
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+        transport.pause_reading()
+        socket = as_socket(transport)
+        peer.send(b"hello")
+        assert await socket.read() == b"hello"
+        await socket.close()
+
+
+@pytest.mark.both_loops
 async def test_a_transport_that_is_tls_already(make: Workshop) -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Streamed, "127.0.0.1", 0, ssl=make.authority.server_context())

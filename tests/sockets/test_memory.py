@@ -124,6 +124,26 @@ async def test_what_a_closing_end_has_not_received_is_thrown_away() -> None:
     assert isinstance(sender.error, ConnectionResetError)
 
 
+async def test_a_closing_end_that_still_sends_throws_away_what_comes() -> None:
+    left, right, sender, receiver = transports()
+    left.pause_reading()
+    right.pause_reading()
+    left.write(bytes(100_000))
+    right.write(b"last words")
+    right.close()
+    assert not sender.write_paused
+    left.write(b"ignored")
+    assert left.get_write_buffer_size() == 0
+    await turns()
+    assert not receiver.lost.is_set()
+    left.resume_reading()
+    await turns()
+    assert receiver.lost.is_set()
+    assert sender.data == b"last words"
+    left.close()
+    await turns()
+
+
 async def test_abort_is_a_reset_for_the_other_end() -> None:
     left, right, sender, receiver = transports()
     left.write(b"dropped")

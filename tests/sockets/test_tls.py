@@ -16,6 +16,7 @@ import trustme
 from tests.servers import CertificateAuthority
 from wirekit import AddressError, ConnectionLost, TLSError
 from wirekit.sockets import Socket, TLSTransport, connect, memory_pair
+from wirekit.sockets import _tls as tls_module
 from wirekit.sockets._attach import Receiver
 from wirekit.sockets._tls import TLSOptions, make_context, server_hostname
 
@@ -404,13 +405,32 @@ async def test_a_wrong_name_is_refused(certificate_authority: CertificateAuthori
 async def test_an_unknown_authority_is_refused_and_the_peer_told_why(
     certificate_authority: CertificateAuthority, make: Workshop
 ) -> None:
-    lower_client, lower_server = await make.tcp()
-    client = connect("localhost:1", secure_transport="on", connector=returning(lower_client))
-    server = make.serve_tls(lower_server)
-    error = await refused(client)
-    assert "unable to get local issuer certificate" in str(error)
-    with pytest.raises(TLSError, match=r"(?i)unknown.ca"):
-        await server.opened
+    for pair in (await make.tcp(), memory_pair(fragment=1)):
+        client = connect("localhost:1", secure_transport="on", connector=returning(pair[0]))
+        server = make.serve_tls(pair[1])
+        error = await refused(client)
+        assert "unable to get local issuer certificate" in str(error)
+        with pytest.raises(TLSError, match=r"(?i)unknown.ca"):
+            await server.opened
+        await pair[0].closed
+
+
+async def test_a_peer_that_never_takes_the_alert_is_left(
+    make: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_module, "_ALERT_TIMEOUT", 0.01)
+    lower_client, lower_server = memory_pair()
+    lower = lower_server.attach(Streamed(paused=True))
+    client = connect(
+        "localhost:1",
+        secure_transport="on",
+        ssl_context=client_context(make.authority),
+        connector=returning(lower_client),
+    )
+    lower.write(b"this is no TLS\r\n")
+    await refused(client)
+    await lower_client.closed
+    await lower_server.closed
 
 
 async def test_an_expired_certificate_is_refused(

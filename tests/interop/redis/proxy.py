@@ -16,15 +16,20 @@ class Proxy:
         server: where to.
         lifetime: says of each connection how many bytes it may carry, both ways together; None
             for any number.
+        port: of the server, if not its usual one.
     """
 
     def __init__(
-        self, server: RunningServer, lifetime: Callable[[], int | None] = lambda: None
+        self,
+        server: RunningServer,
+        lifetime: Callable[[], int | None] = lambda: None,
+        *,
+        port: int | None = None,
     ) -> None:
         self.lifetime = lifetime
         self.connections = 0
         self.cuts = 0
-        self._server = server
+        self._target = (server.host, port or server.port)
         self._listener: asyncio.Server | None = None
         self._relays: set[Relay] = set()
 
@@ -61,7 +66,7 @@ class Proxy:
         relay = Relay(writer, self.lifetime())
         self._relays.add(relay)
         try:
-            await relay.run(reader, self._server)
+            await relay.run(reader, *self._target)
         finally:
             self.cuts += relay.was_cut
             self._relays.discard(relay)
@@ -77,9 +82,9 @@ class Relay:
         self._left = left
         self._writers = [client]
 
-    async def run(self, from_client: asyncio.StreamReader, server: RunningServer) -> None:
+    async def run(self, from_client: asyncio.StreamReader, host: str, port: int) -> None:
         try:
-            from_server, to_server = await asyncio.open_connection(server.host, server.port)
+            from_server, to_server = await asyncio.open_connection(host, port)
         except OSError:
             self.cut()
             return

@@ -23,7 +23,7 @@ from tests.interop.redis.helpers import (
 from tests.servers import RunningServer
 from wirekit import SocketClosed
 from wirekit.adapters.redis import Redis
-from wirekit.adapters.redis import _client as client_module
+from wirekit.adapters.redis import _commands as commands_module
 from wirekit.adapters.redis._connection import Connection
 
 CANCELLED = {"redis": 100_000, "valkey": 20_000}
@@ -381,7 +381,7 @@ async def test_cancelled_pops_lose_and_double_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A client on one socket lets others in between slices; shorter ones make more of them.
-    monkeypatch.setattr(client_module, "_SLICE", 0.02)
+    monkeypatch.setattr(commands_module, "_SLICE", 0.02)
     queue, rng = QUEUES[command], random.Random(command)
     with oracle(server, flush=True) as admin:
         client = carrier(server, client_name="pops", decode_responses=True)
@@ -399,7 +399,7 @@ async def test_cancelled_pops_lose_and_double_nothing(
 async def test_cancelled_moves_lose_and_double_nothing(
     server: RunningServer, carrier: Callable[..., Redis], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_SLICE", 0.02)
+    monkeypatch.setattr(commands_module, "_SLICE", 0.02)
     rng = random.Random(11)
 
     async def take(client: Redis, timeout: float) -> list[str]:
@@ -422,7 +422,7 @@ async def test_cancelled_moves_lose_and_double_nothing(
 async def test_cancelled_group_reads_lose_and_double_nothing(
     server: RunningServer, carrier: Callable[..., Redis], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_SLICE", 0.02)
+    monkeypatch.setattr(commands_module, "_SLICE", 0.02)
     rng = random.Random(12)
 
     async def take(client: Redis, timeout: float) -> list[str]:

@@ -77,6 +77,9 @@ async def increment_for_ever(client: Redis, key: str, tally: Tally, pause: float
                 *_, value = await pipe.echo("x" * rng.randrange(500)).incr(key).execute()
             else:
                 value = await client.incr(key)
+        except asyncio.CancelledError:
+            tally.unknown += 1
+            raise
         except wirekit.Error as error:
             assert isinstance(error, redis.exceptions.RedisError)
             if getattr(error, "sent", True):
@@ -93,9 +96,13 @@ async def read_for_ever(client: Redis, key: str, done: Counter[str]) -> None:
     number = 0
     while True:
         number += 1
-        assert await client.idempotent.set(key, number) is True
-        assert await client.idempotent.get(key) == b"%d" % number
-        done[key] += 1
+        try:
+            assert await client.idempotent.set(key, number) is True
+            assert await client.idempotent.get(key) == b"%d" % number
+        except redis.exceptions.BusyLoadingError:  # the server's own word, just after its start
+            await asyncio.sleep(0.001)
+        else:
+            done[key] += 1
 
 
 @asynccontextmanager
@@ -349,12 +356,12 @@ async def test_subscriptions_come_back(server: RunningServer, protocol: Any) -> 
                     await pubsub.ssubscribe("shard")
                     for number in range(20):
                         proxy.lifetime = lambda: rng.randrange(1, 600)
-                        cuts = proxy.cuts
                         proxy.cut_all()
-                        await eventually(lambda cuts=cuts: proxy.cuts > cuts + 3)  # type: ignore[misc]
+                        await asyncio.sleep(0.03)
                         proxy.lifetime = lambda: None
                         proxy.cut_all()
                         await _all_arrive(admin, pubsub, f"number {number}".encode())
+                    assert proxy.cuts > 50
 
 
 async def _all_arrive(admin: Any, pubsub: Any, data: bytes) -> None:

@@ -1,0 +1,331 @@
+"""The adapter speaks on everything that carries bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket as stdlib_socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import wirekit
+from tests import servers
+from tests.interop.redis.proxy import Proxy
+from tests.servers import CertificateAuthority, RunningServer
+from wirekit.adapters.redis import Redis
+from wirekit.adapters.redis import connect as connect_url
+from wirekit.sockets import (
+    AddressLike,
+    Connector,
+    DirectConnector,
+    Socket,
+    connect,
+    memory_pair,
+)
+
+Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Redis]]
+CARRIERS: dict[str, Carrier] = {}
+
+
+def carrier(function: Carrier) -> Carrier:
+    CARRIERS[function.__name__] = function
+    return function
+
+
+def tls_address(server: RunningServer) -> tuple[str, int]:
+    assert server.tls_port is not None
+    return server.host, server.tls_port
+
+
+class Tunnel:
+    """A connector through memory: our end is joined to a TCP connection that it makes."""
+
+    def __init__(self, address: AddressLike, *, fragment: int | None = None) -> None:
+        self._address = address
+        self._fragment = fragment
+        self._relays: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, address: AddressLike) -> Socket:
+        ours, theirs = memory_pair(fragment=self._fragment)
+        outer = connect(self._address)
+        await outer.opened
+        for source, target in ((theirs, outer), (outer, theirs)):
+            self._relays.add(asyncio.create_task(self._carry(source, target)))
+        return ours
+
+    async def _carry(self, source: Socket, target: Socket) -> None:
+        with contextlib.suppress(wirekit.TransportError):
+            while data := await source.read():
+                await target.write(data)
+        await target.close()
+
+    async def ended(self) -> None:
+        await asyncio.gather(*self._relays)
+
+
+@asynccontextmanager
+async def through(tunnel: Tunnel, **options: object) -> AsyncIterator[Connector]:
+    """A connector that puts TLS on the tunnel."""
+    yield DirectConnector(connector=tunnel, secure_transport="on", **options)  # type: ignore[arg-type]
+    await tunnel.ended()
+
+
+@carrier
+@asynccontextmanager
+async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
+    async with Redis(connect((server.host, server.port))) as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def tcp_by_url(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    async with await connect_url(f"redis://localhost:{server.port}/0") as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
+    async with Redis(connect(f"unix://{server.unix_path}")) as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def unix_by_connector(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    async with Redis(connector=DirectConnector(), address=str(server.unix_path)) as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
+    socket = connect(
+        tls_address(server), secure_transport="on", ssl_context=authority.client_context()
+    )
+    async with Redis(socket) as client:
+        assert socket.secure_transport == "on"
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def tls_by_url(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    url = f"rediss://127.0.0.1:{server.tls_port}"
+    tls = {"ssl_context": authority.client_context()}
+    async with await connect_url(url, tls=tls) as client:  # type: ignore[arg-type]
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def tls_through_memory(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    tunnel = Tunnel(tls_address(server), fragment=1000)
+    async with through(tunnel, ssl_context=authority.client_context()) as connector:
+        async with Redis(connector=connector, address=tls_address(server)) as client:
+            yield client
+
+
+@carrier
+@asynccontextmanager
+async def tls_through_tcp_proxy(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    async with Proxy(server, port=server.tls_port) as proxy:
+
+        async def dial(address: AddressLike) -> Socket:
+            return await DirectConnector()(proxy.address)
+
+        connector = DirectConnector(
+            connector=dial, secure_transport="on", ssl_context=authority.client_context()
+        )
+        async with Redis(connector=connector, address=tls_address(server)) as client:
+            yield client
+        assert proxy.connections > 1
+
+
+@carrier
+@asynccontextmanager
+async def memory(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
+    tunnel = Tunnel((server.host, server.port), fragment=1)
+    async with Redis(await tunnel("memory:1")) as client:
+        yield client
+    await tunnel.ended()
+
+
+@carrier
+@asynccontextmanager
+async def stdlib(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
+    sock = stdlib_socket.create_connection((server.host, server.port))
+    async with Redis(sock) as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def stdlib_unix(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    sock = stdlib_socket.socket(stdlib_socket.AF_UNIX)
+    sock.connect(str(server.unix_path))
+    async with Redis(sock) as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def streams(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
+    async with Redis(await asyncio.open_connection(server.host, server.port)) as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def streams_in_use(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    """Somebody spoke on them before, and was answered."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(b"PING\r\n")
+    assert await reader.readline() == b"+PONG\r\n"
+    async with Redis((reader, writer)) as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def tls_streams(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    host, port = tls_address(server)
+    pair = await asyncio.open_connection(host, port, ssl=authority.client_context())
+    async with Redis(pair) as client:
+        yield client
+
+
+@carrier
+@asynccontextmanager
+async def transport(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncIterator[Redis]:
+    loop = asyncio.get_running_loop()
+    made, _ = await loop.create_connection(asyncio.Protocol, server.host, server.port)
+    async with Redis(made) as client:
+        yield client
+
+
+async def speak(client: Redis, name: str) -> None:
+    """A bit of everything: small and large, pipelined, blocking, cancelled, pushed."""
+    key = f"carrier:{name}"
+    large = name.encode() * 30_000
+    await client.delete(key, f"{key}:list")
+    assert await client.set(key, large) is True
+    assert await client.get(key) == large
+    assert await asyncio.gather(*(client.echo(str(n)) for n in range(100))) == [
+        b"%d" % n for n in range(100)
+    ]
+    assert await client.pipeline().set(key, 1).incr(key).execute() == [True, 2]
+    pop = asyncio.create_task(client.blpop([f"{key}:list"], timeout=0.05))
+    assert await pop is None
+    gone = asyncio.create_task(client.get(key))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await client.get(key) == b"2"
+    async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        await pubsub.subscribe(key)
+        if client._connections.renewable:
+            await client.publish(key, "message")
+            message = await pubsub.get_message(timeout=5)
+            assert message is not None
+            assert message["data"] == b"message"
+    assert await client.ping() is True
+
+
+@pytest.mark.both_loops
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_every_carrier(
+    name: str, redis_server: RunningServer, certificate_authority: CertificateAuthority
+) -> None:
+    async with CARRIERS[name](redis_server, certificate_authority) as client:
+        await speak(client, name)
+
+
+@pytest.fixture(scope="module")
+def strict_server(certificate_authority: CertificateAuthority) -> object:
+    """A server that demands a client certificate."""
+    with servers.redis_server(
+        tls=certificate_authority, config={"tls-auth-clients": "yes"}
+    ) as server:
+        yield server
+
+
+@pytest.mark.both_loops
+async def test_client_certificate(
+    strict_server: RunningServer, certificate_authority: CertificateAuthority
+) -> None:
+    connector = DirectConnector(
+        secure_transport="on",
+        ssl_context=certificate_authority.client_context(with_certificate=True),
+    )
+    async with Redis(connector=connector, address=tls_address(strict_server)) as client:
+        await speak(client, "client certificate")
+
+
+@pytest.mark.both_loops
+async def test_client_certificate_is_missing(
+    strict_server: RunningServer, certificate_authority: CertificateAuthority
+) -> None:
+    context = certificate_authority.client_context()
+    socket = connect(tls_address(strict_server), secure_transport="on", ssl_context=context)
+    # TLS 1.3: the client's handshake is done before the server looks for the certificate.
+    with pytest.raises(wirekit.ConnectError):
+        await Redis(socket).open()
+
+
+@pytest.mark.both_loops
+async def test_certificate_that_is_not_trusted(
+    redis_server: RunningServer, tmp_path: Path
+) -> None:
+    attempts = 0
+
+    async def dial(address: AddressLike) -> Socket:
+        nonlocal attempts
+        attempts += 1
+        return await DirectConnector(
+            secure_transport="on", ssl_context=CertificateAuthority().client_context()
+        )(address)
+
+    client = Redis(connector=dial, address=tls_address(redis_server))
+    with pytest.raises(wirekit.TLSError):
+        await client.open()
+    assert attempts == 1
+
+
+@pytest.mark.both_loops
+@pytest.mark.parametrize("secure", [False, True])
+async def test_plain_to_tls_port_and_tls_to_plain_port(
+    redis_server: RunningServer, certificate_authority: CertificateAuthority, secure: bool
+) -> None:
+    if secure:
+        socket = connect(
+            (redis_server.host, redis_server.port),
+            secure_transport="on",
+            ssl_context=certificate_authority.client_context(),
+            connect_timeout=2,
+        )
+    else:
+        socket = connect(tls_address(redis_server))
+    with pytest.raises((wirekit.ConnectError, wirekit.RemoteProtocolError)):
+        await Redis(socket, timeout=5).open()
