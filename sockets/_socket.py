@@ -392,7 +392,6 @@ class Socket:
         if self._transport is None:
             raise ConnectionLost(f"the connection to {self.remote_address} was lost")
         transport, self._transport = self._transport, None
-        self._cancel_closer()
         self.closed.resolve(None)
         if not transport.is_closing():
             transport.pause_reading()  # until the next one takes what comes
@@ -404,11 +403,6 @@ class Socket:
         if self._closer is None and not self.closed.done():
             loop = asyncio.get_running_loop()
             self._closer = loop.call_later(self._close_timeout, transport.abort)
-
-    def _cancel_closer(self) -> None:
-        if self._closer is not None:
-            self._closer.cancel()
-            self._closer = None
 
     def _direction_ended(self) -> None:
         """Our direction was ended by ``write_eof``: with the peer's ended too, that is all."""
@@ -425,7 +419,8 @@ class Socket:
         return True
 
     def _lost(self, error: Exception | None) -> None:
-        self._cancel_closer()
+        if self._closer is not None:
+            self._closer.cancel()
         self._transport = None
         if self._closing:
             reason: TransportError = self._closed_here()

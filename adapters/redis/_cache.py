@@ -134,7 +134,7 @@ class Cache:
                 key = _key(argument)
                 if key in self._by_key:
                     self.invalidate([key])
-        if command and str(command[0]).upper() in ("FLUSHALL", "FLUSHDB"):
+        if _key(command[0]).upper() in (b"FLUSHALL", b"FLUSHDB"):
             self.clear()
 
     def clear(self) -> None:
@@ -154,7 +154,7 @@ def _key(key: Any) -> bytes:
     if isinstance(key, bytes):
         return key
     if isinstance(key, bytearray | memoryview):
-        return cast("Any", key).tobytes() if isinstance(key, memoryview) else bytes(key)
+        return bytes(cast("bytearray", key))
     return repr(key).encode()
 
 

@@ -126,7 +126,7 @@ class Redis(Commands):
             max_elements=max_elements,
         )
         self._plans = Plans(protocol, legacy_responses=legacy_responses)
-        self._decode = decode_responses
+        self.decodes = decode_responses
         self._encoding, self._encoding_errors = encoding, encoding_errors
         self._cache = cache
         self._replay = False
@@ -272,7 +272,7 @@ class Redis(Commands):
         """Return a subscriber; messages that nobody fetches are kept up to the two limits."""
         return PubSub(
             self._connections,
-            decode=self._decoded if self._decode else None,
+            decode=self._decoded if self.decodes else None,
             ignore_subscribe_messages=ignore_subscribe_messages,
             max_messages=max_messages,
             max_bytes=max_bytes,

@@ -40,7 +40,7 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
 
     _settings: Settings
     _plans: Plans
-    _decode: bool
+    decodes: bool
     _encoding: str
     _encoding_errors: str
     _cache: Cache | None
@@ -106,7 +106,7 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
 
     def shape(self, plan: Plan, reply: Any, options: dict[str, Any]) -> Any:
         """Return a raw reply as redis-py would: decoded and given to the command's callback."""
-        if self._decode and options.pop(NEVER_DECODE, None) is None:
+        if self.decodes and options.pop(NEVER_DECODE, None) is None:
             reply = decode_text(reply, self._encoding, self._encoding_errors)
         options.pop(NEVER_DECODE, None)
         if plan.inner_sets or reply.__class__ in _FOREIGN:
@@ -188,14 +188,14 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
     def get_encoder(self) -> Encoder:
         """Return the encoder of arguments and replies."""
         new = cast("Callable[..., Encoder]", Encoder)
-        return new(self._encoding, self._encoding_errors, self._decode)
+        return new(self._encoding, self._encoding_errors, self.decodes)
 
     def get_connection_kwargs(self) -> dict[str, Any]:
         """Return what redis-py's commands may ask about the connection."""
         return {
             "db": self._settings.db,
             "protocol": self._settings.protocol,
-            "decode_responses": self._decode,
+            "decode_responses": self.decodes,
         }
 
     def set_response_callback(self, command: str, callback: Callable[..., Any]) -> None:

@@ -74,6 +74,8 @@ def connection_error(error: Exception, *, sent: bool = True) -> Error:
     joined = _joined(type(error), theirs)(*error.args)
     joined.__cause__ = error.__cause__
     vars(joined).update(vars(error), sent=sent)
+    if isinstance(error, OSError) and isinstance(joined, OSError):
+        joined.errno = error.errno
     return cast("Error", joined)
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline", "Script"]
 
+_PLAIN = Kind.PLAIN  # looked up for every command
+
 
 class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]  # its mixins disagree on command_info
     """Commands gathered by the client's methods and sent at once by ``execute``.
@@ -57,6 +59,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         self._plans = plans
         self._transaction = transaction
         self._stack: list[tuple[Plan, tuple[Any, ...], dict[str, Any]]] = []
+        self._blocking = False
         self._watched: Connection | None = None
         self._watching = False  # the server may still hold a WATCH of ours
         self._explicit = False
@@ -97,12 +100,17 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             return self.immediate_execute_command(*args, **options)
         plan = self._plans.of(args[0])
         command = (*plan.words, *args[1:]) if plan.words else args
-        if plan.kind is Kind.REFUSED:
-            refuse(plan, command)
+        if plan.kind is not _PLAIN:
+            self._not_plain(plan, command)
         if options:
             options.pop("keys", None)
         self._stack.append((plan, command, options))
         return self
+
+    def _not_plain(self, plan: Plan, command: tuple[Any, ...]) -> None:
+        if plan.kind is Kind.REFUSED:
+            refuse(plan, command)
+        self._blocking = True
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once, on the connection that watches."""
@@ -170,6 +178,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
     async def reset(self) -> None:  # type: ignore[override]  # mixin: the command RESET
         """Forget the gathered commands and the watched keys."""
         self._stack = []
+        self._blocking = False
         self.scripts = set()
         self._explicit = False
         self._unwatch()
@@ -238,7 +247,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
     ) -> list[Reply]:
         if self._watched is not None:
             return await self._watched.send_batch(commands)
-        if Kind.BLOCKING in {plan.kind for plan, _, _ in stack}:
+        if self._blocking:
             connection = await self._connections.acquire()
             try:
                 waits = sum(how.seconds(words) for words in commands if (how := blocking(words)))
@@ -277,9 +286,10 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
     ) -> list[Any]:
         results: list[Any] = []
         shape = self._client.shape
+        decodes = self._client.decodes
         for index, ((plan, command, options), reply) in enumerate(zip(stack, replies, strict=True)):
-            if not options and reply.__class__ is bytes:  # by far the most frequent
-                results.append(shape(plan, reply, options))
+            if reply.__class__ is bytes and plan.callback is None and not decodes:
+                results.append(reply)  # by far the most frequent
                 continue
             if not isinstance(reply, ErrorReply):
                 options.pop(EMPTY_RESPONSE, None)

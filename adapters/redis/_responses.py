@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from redis._parsers.response_callbacks import get_response_callbacks
 
-from wirekit.protocols.resp import VerbatimString
+from wirekit.protocols.resp import Argument, VerbatimString
 
 from ._errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from wirekit.protocols.resp import Argument
 
 __all__ = ["Kind", "Plan", "Plans", "plain", "refuse"]
 
@@ -89,19 +87,26 @@ _REFUSED = {
 }
 
 
+class _Known(dict[Argument, Plan]):
+    """Plans by name; one that is missing is made. No code of ours runs for one that is there."""
+
+    def __init__(self, make: Callable[[Argument], Plan]) -> None:
+        self._make = make
+
+    def __missing__(self, name: Argument) -> Plan:
+        return self._make(name)
+
+
 class Plans:
     """The plans of all commands, each made when the command is first used."""
 
     def __init__(self, protocol: Literal[2, 3] | None, *, legacy_responses: bool) -> None:
         table = get_response_callbacks(protocol, legacy_responses)
         self._callbacks = {str(name).upper(): callback for name, callback in table.items()}
-        self._plans: dict[Argument, Plan] = {}
+        self._plans = _Known(self._make)
+        # From a command's name, for example "CONFIG GET", to its plan.
+        self.of: Callable[[Argument], Plan] = self._plans.__getitem__
         self._spellings: dict[str, list[Argument]] = {}
-
-    def of(self, name: Argument) -> Plan:
-        """Return the plan of the command called ``name``, for example ``"CONFIG GET"``."""
-        plan = self._plans.get(name)
-        return self._make(name) if plan is None else plan
 
     def set_callback(self, name: str, callback: Callable[..., Any]) -> None:
         """Use another callback for the command."""

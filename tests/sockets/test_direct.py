@@ -24,7 +24,7 @@ from wirekit import (
 from wirekit.sockets import AddressLike, DirectConnector, Policy, Socket, connect, memory_pair
 from wirekit.sockets import _direct as direct
 
-from .carriers import returning, until
+from .carriers import below, returning, until
 
 pytestmark = pytest.mark.both_loops
 
@@ -278,6 +278,14 @@ async def test_two_winners_leave_one_socket(monkeypatch: pytest.MonkeyPatch) -> 
     with stdlib_socket.create_server(("0.0.0.0", 0)) as listener:
         async with connect(("db.example", listener.getsockname()[1])):
             assert len(dialled) == 2
+
+
+async def test_a_dead_peer_is_noticed_in_the_end() -> None:
+    with listening() as port:
+        async with connect(("127.0.0.1", port)) as socket:
+            sock = below(socket).get_extra_info("socket")
+            assert sock.getsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_KEEPALIVE)
+            assert sock.getsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY)
 
 
 # The policy.

@@ -142,6 +142,34 @@ async def test_paused_reading_keeps_what_was_decrypted(
     await sent.lost.wait()
 
 
+async def test_close_notify_goes_out_although_received_records_wait(
+    certificate_authority: CertificateAuthority,
+) -> None:
+    class PausesOnce(Streamed):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.calls.count("data_received") == 1 and len(self.data) == len(data):
+                assert self.transport is not None
+                self.transport.pause_reading()
+
+    received, sent = PausesOnce(half_open=True), Streamed(half_open=True)
+    client, server, *_ = await tls_pair(certificate_authority, received, sent)
+    data = bytes(range(256)) * 300  # in several records, but one piece below
+    server.write(data)
+    await until(lambda: received.data)
+    assert len(received.data) < len(data)
+    client.write_eof()
+    await sent.ended.wait()
+    server.write(b"end")
+    client.resume_reading()
+    await until(lambda: len(received.data) >= len(data) + 3)
+    assert received.data == data + b"end"
+    client.close()
+    server.close()
+    await received.lost.wait()
+    await sent.lost.wait()
+
+
 async def test_a_closing_transport_keeps_nothing_of_what_still_comes(
     certificate_authority: CertificateAuthority,
 ) -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import wirekit
-from wirekit.adapters.redis import Redis
+from tests.interop.redis.helpers import Client, eventually, new_client
 from wirekit.protocols.resp import Codec, SimpleString, encode
 from wirekit.sockets import AddressLike, Socket, memory_pair
 
@@ -65,13 +65,13 @@ class FakeServer:
         task.add_done_callback(self._done)
         return ours
 
-    def client(self, **settings: Any) -> Redis:
+    def client(self, **settings: Any) -> Client:
         """Return a client that comes back."""
-        return Redis(connector=self, address="server:6379", **settings)
+        return new_client(connector=self, address="server:6379", **settings)
 
-    def client_on_socket(self, **settings: Any) -> Redis:
+    def client_on_socket(self, **settings: Any) -> Client:
         """Return a client that does not come back."""
-        return Redis(self.socket(), **settings)
+        return new_client(self.socket(), **settings)
 
     async def write(self, data: bytes) -> None:
         """Send something of the server's own accord; it arrives as one chunk."""
@@ -83,7 +83,7 @@ class FakeServer:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def __aenter__(self) -> FakeServer:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -117,8 +117,8 @@ class FakeServer:
         if self.cut is None or self.cut.left:
             return True
         if self.cut.reset:
-            while socket._transport and socket._transport.get_write_buffer_size():
-                await asyncio.sleep(0)  # a reset overtakes what is not delivered
+            transport = cast("Any", socket)._transport
+            await eventually(lambda: not transport.get_write_buffer_size())  # a reset overtakes it
             socket.abort()
         else:
             await socket.close()

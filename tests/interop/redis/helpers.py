@@ -5,56 +5,63 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import redis
 
 from tests.servers import RunningServer
 from wirekit.adapters.redis import Redis
-from wirekit.adapters.redis._connection import Connection
-from wirekit.sockets import DirectConnector, connect
+from wirekit.sockets import DirectConnector, SocketLike, connect
+
+# A Redis, or redis-py's: the results that redis-py declares are unions, which every test would have
+# to narrow.
+Client: TypeAlias = Any
 
 PATIENCE = 20.0  # seconds after which something that was to happen never will
 
 
-def on_socket(server: RunningServer, **settings: Any) -> Redis:
+def new_client(socket: SocketLike | None = None, **settings: Any) -> Client:
+    return Redis(socket, **settings)
+
+
+def on_socket(server: RunningServer, **settings: Any) -> Client:
     """Return a client on one socket, which it cannot make anew."""
-    return Redis(connect((server.host, server.port)), **settings)
+    return new_client(connect((server.host, server.port)), **settings)
 
 
-def reconnecting(server: RunningServer, **settings: Any) -> Redis:
+def reconnecting(server: RunningServer, **settings: Any) -> Client:
     """Return a client that makes its connections itself."""
-    return Redis(connector=DirectConnector(), address=(server.host, server.port), **settings)
+    return new_client(connector=DirectConnector(), address=(server.host, server.port), **settings)
 
 
-def shared_connection(client: Redis) -> Connection:
-    connection = client._connections.shared
-    assert connection is not None
-    return connection
+def shared_connection(client: Client) -> Any:
+    """Return what the client's callers share, with all that is private about it."""
+    assert client._connections.shared is not None
+    return client._connections.shared
 
 
 @contextlib.contextmanager
-def oracle(server: RunningServer, *, flush: bool = False) -> Iterator[redis.Redis]:
+def oracle(
+    server: RunningServer, *, flush: bool = False, password: str | None = None
+) -> Generator[Client]:
     """redis-py's own blocking client, which shares nothing with ours."""
-    with redis.Redis(host=server.host, port=server.port, protocol=2) as client:
+    with redis.Redis(host=server.host, port=server.port, password=password, protocol=2) as client:
         if flush:
             client.flushall()
         yield client
 
 
-def connections_named(admin: redis.Redis, name: str) -> list[dict[str, str]]:
+def connections_named(admin: Client, name: str) -> list[dict[str, str]]:
     """Return the server's clients of this name."""
-    clients: Any = admin.client_list()
-    return [client for client in clients if client["name"] == name]
+    return [client for client in admin.client_list() if client["name"] == name]
 
 
 @contextlib.contextmanager
-def stopped(server: RunningServer) -> Iterator[None]:
+def stopped(server: RunningServer) -> Generator[None]:
     """Keep the server from running, so that nobody takes what is written to it."""
-    process = server._process
-    assert process is not None
+    process = cast("Any", server)._process
     process.send_signal(signal.SIGSTOP)
     try:
         yield

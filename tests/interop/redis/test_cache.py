@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pytest
 
 from tests.interop.redis.fake_server import OK, Command, FakeServer
-from tests.interop.redis.helpers import eventually, oracle, reconnecting, turns
+from tests.interop.redis.helpers import Client, eventually, oracle, reconnecting, turns
 from tests.servers import RunningServer
-from wirekit.adapters.redis import Cache, Pipeline, Redis
+from wirekit.adapters.redis import Cache, Pipeline
 from wirekit.protocols.resp import encode
 
 # Races, driven by a server that says precisely what comes when ------------------------------------
@@ -26,7 +26,7 @@ class Script:
         self.cache = Cache()
         self.client = self.server.client(cache=self.cache)
 
-    async def __aenter__(self) -> Script:
+    async def __aenter__(self) -> Self:
         await self.client.open()
         return self
 
@@ -133,7 +133,7 @@ async def test_an_error_is_not_kept() -> None:
 class Write(NamedTuple):
     """A write of ours: how, its number of commands, and the replies to it."""
 
-    how: Callable[[Redis], Awaitable[Any]]
+    how: Callable[[Client], Awaitable[Any]]
     commands: int
     replies: bytes
 
@@ -232,33 +232,33 @@ async def test_a_caller_may_change_what_it_got() -> None:
 # Real servers, random interleavings ---------------------------------------------------------------
 
 KEYS = 6
-Reader = Callable[[Redis, int], Awaitable[int]]
-Writer = Callable[[Redis, int], Awaitable[Any]]
+Reader = Callable[[Client, int], Awaitable[int]]
+Writer = Callable[[Client, int], Awaitable[Any]]
 
 
-async def _get(client: Redis, key: int) -> int:
-    return int(await client.get(f"n:{key}") or 0)  # type: ignore[arg-type]
+async def _get(client: Client, key: int) -> int:
+    return int(await client.get(f"n:{key}") or 0)
 
 
-async def _mget(client: Redis, key: int) -> int:
+async def _mget(client: Client, key: int) -> int:
     values: Any = await client.mget([f"n:{number}" for number in range(KEYS)])
     return int(values[key] or 0)
 
 
-async def _hget(client: Redis, key: int) -> int:
+async def _hget(client: Client, key: int) -> int:
     values: Any = await client.hgetall(f"h:{key}")
     return int(values.get(b"field", 0))
 
 
-async def _llen(client: Redis, key: int) -> int:
+async def _llen(client: Client, key: int) -> int:
     return int(await client.llen(f"l:{key}"))
 
 
-async def _incr_by_script(client: Redis, key: int) -> Any:
+async def _incr_by_script(client: Client, key: int) -> Any:
     return await client.eval("return redis.call('INCR', KEYS[1])", 1, f"n:{key}")
 
 
-async def _incr_by_watch(client: Redis, key: int) -> Any:
+async def _incr_by_watch(client: Client, key: int) -> Any:
     def increment(pipe: Pipeline) -> None:
         pipe.multi()
         pipe.incr(f"n:{key}")
@@ -266,13 +266,13 @@ async def _incr_by_watch(client: Redis, key: int) -> Any:
     return await client.transaction(increment, f"n:{key}")
 
 
-async def _incr_between_watch_and_multi(client: Redis, key: int) -> Any:
+async def _incr_between_watch_and_multi(client: Client, key: int) -> Any:
     async with client.pipeline() as pipe:
         await pipe.watch("nothing")
         return await pipe.incr(f"n:{key}")
 
 
-async def _move_back(client: Redis, key: int) -> Any:
+async def _move_back(client: Client, key: int) -> Any:
     """Write by a blocking command, on a connection of its own."""
     await client.rpush(f"spare:{key}", "item")
     return await client.blmove(f"spare:{key}", f"l:{key}", 1)
@@ -292,15 +292,15 @@ SHAPES: dict[str, tuple[list[Reader], list[Writer]]] = {
             _incr_between_watch_and_multi,
         ],
     ),
-    "hashes": ([_hget], [lambda client, key: client.hincrby(f"h:{key}", "field", 1)]),  # type: ignore[arg-type, return-value, list-item]
-    "lists": ([_llen], [lambda client, key: client.rpush(f"l:{key}", "item"), _move_back]),  # type: ignore[list-item]
+    "hashes": ([_hget], [lambda client, key: client.hincrby(f"h:{key}", "field", 1)]),
+    "lists": ([_llen], [lambda client, key: client.rpush(f"l:{key}", "item"), _move_back]),
 }
 
 
 class Model:
     """Tasks that read and write through a caching client and past it, and know what is stale."""
 
-    def __init__(self, shape: str, caching: Redis, other: Redis) -> None:
+    def __init__(self, shape: str, caching: Client, other: Client) -> None:
         self.readers, self.writers = SHAPES[shape]
         self.caching = caching
         self.other = other
@@ -354,7 +354,7 @@ async def test_no_stale_read_in_random_interleavings(server: RunningServer, shap
 async def test_write_by_another_then_round_trip(server: RunningServer, connections: str) -> None:
     rng = random.Random(connections)
     with oracle(server, flush=True) as admin:
-        cache = Cache(max_entries=20)
+        cache: Any = Cache(max_entries=20)
         async with reconnecting(server, cache=cache) as client:
             for number in range(1, 400):
                 key = f"key:{rng.randrange(40)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket as stdlib_socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -13,20 +13,19 @@ import pytest
 
 import wirekit
 from tests import servers
+from tests.interop.redis.helpers import Client, new_client
 from tests.interop.redis.proxy import Proxy
 from tests.servers import CertificateAuthority, RunningServer
-from wirekit.adapters.redis import Redis
 from wirekit.adapters.redis import connect as connect_url
 from wirekit.sockets import (
     AddressLike,
-    Connector,
     DirectConnector,
     Socket,
     connect,
     memory_pair,
 )
 
-Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Redis]]
+Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Client]]
 CARRIERS: dict[str, Carrier] = {}
 
 
@@ -66,17 +65,10 @@ class Tunnel:
         await asyncio.gather(*self._relays)
 
 
-@asynccontextmanager
-async def through(tunnel: Tunnel, **options: object) -> AsyncIterator[Connector]:
-    """A connector that puts TLS on the tunnel."""
-    yield DirectConnector(connector=tunnel, secure_transport="on", **options)  # type: ignore[arg-type]
-    await tunnel.ended()
-
-
 @carrier
 @asynccontextmanager
-async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
-    async with Redis(connect((server.host, server.port))) as client:
+async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
+    async with new_client(connect((server.host, server.port))) as client:
         yield client
 
 
@@ -84,15 +76,15 @@ async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncIt
 @asynccontextmanager
 async def tcp_by_url(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
+) -> AsyncGenerator[Client]:
     async with await connect_url(f"redis://localhost:{server.port}/0") as client:
         yield client
 
 
 @carrier
 @asynccontextmanager
-async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
-    async with Redis(connect(f"unix://{server.unix_path}")) as client:
+async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
+    async with new_client(connect(f"unix://{server.unix_path}")) as client:
         yield client
 
 
@@ -100,18 +92,18 @@ async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncI
 @asynccontextmanager
 async def unix_by_connector(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
-    async with Redis(connector=DirectConnector(), address=str(server.unix_path)) as client:
+) -> AsyncGenerator[Client]:
+    async with new_client(connector=DirectConnector(), address=str(server.unix_path)) as client:
         yield client
 
 
 @carrier
 @asynccontextmanager
-async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
+async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
     socket = connect(
         tls_address(server), secure_transport="on", ssl_context=authority.client_context()
     )
-    async with Redis(socket) as client:
+    async with new_client(socket) as client:
         assert socket.secure_transport == "on"
         yield client
 
@@ -120,10 +112,10 @@ async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncIt
 @asynccontextmanager
 async def tls_by_url(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
+) -> AsyncGenerator[Client]:
     url = f"rediss://127.0.0.1:{server.tls_port}"
     tls = {"ssl_context": authority.client_context()}
-    async with await connect_url(url, tls=tls) as client:  # type: ignore[arg-type]
+    async with await connect_url(url, tls=tls) as client:
         yield client
 
 
@@ -131,18 +123,21 @@ async def tls_by_url(
 @asynccontextmanager
 async def tls_through_memory(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
+) -> AsyncGenerator[Client]:
     tunnel = Tunnel(tls_address(server), fragment=1000)
-    async with through(tunnel, ssl_context=authority.client_context()) as connector:
-        async with Redis(connector=connector, address=tls_address(server)) as client:
-            yield client
+    connector = DirectConnector(
+        connector=tunnel, secure_transport="on", ssl_context=authority.client_context()
+    )
+    async with new_client(connector=connector, address=tls_address(server)) as client:
+        yield client
+    await tunnel.ended()
 
 
 @carrier
 @asynccontextmanager
 async def tls_through_tcp_proxy(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
+) -> AsyncGenerator[Client]:
     async with Proxy(server, port=server.tls_port) as proxy:
 
         async def dial(address: AddressLike) -> Socket:
@@ -151,25 +146,25 @@ async def tls_through_tcp_proxy(
         connector = DirectConnector(
             connector=dial, secure_transport="on", ssl_context=authority.client_context()
         )
-        async with Redis(connector=connector, address=tls_address(server)) as client:
+        async with new_client(connector=connector, address=tls_address(server)) as client:
             yield client
         assert proxy.connections > 1
 
 
 @carrier
 @asynccontextmanager
-async def memory(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
-    tunnel = Tunnel((server.host, server.port), fragment=1)
-    async with Redis(await tunnel("memory:1")) as client:
+async def memory(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
+    tunnel = Tunnel((server.host, server.port), fragment=100)
+    async with new_client(await tunnel("memory:1")) as client:
         yield client
     await tunnel.ended()
 
 
 @carrier
 @asynccontextmanager
-async def stdlib(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
+async def stdlib(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
     sock = stdlib_socket.create_connection((server.host, server.port))
-    async with Redis(sock) as client:
+    async with new_client(sock) as client:
         yield client
 
 
@@ -177,17 +172,17 @@ async def stdlib(server: RunningServer, authority: CertificateAuthority) -> Asyn
 @asynccontextmanager
 async def stdlib_unix(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
+) -> AsyncGenerator[Client]:
     sock = stdlib_socket.socket(stdlib_socket.AF_UNIX)
     sock.connect(str(server.unix_path))
-    async with Redis(sock) as client:
+    async with new_client(sock) as client:
         yield client
 
 
 @carrier
 @asynccontextmanager
-async def streams(server: RunningServer, authority: CertificateAuthority) -> AsyncIterator[Redis]:
-    async with Redis(await asyncio.open_connection(server.host, server.port)) as client:
+async def streams(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
+    async with new_client(await asyncio.open_connection(server.host, server.port)) as client:
         yield client
 
 
@@ -195,12 +190,12 @@ async def streams(server: RunningServer, authority: CertificateAuthority) -> Asy
 @asynccontextmanager
 async def streams_in_use(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
+) -> AsyncGenerator[Client]:
     """Somebody spoke on them before, and was answered."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(b"PING\r\n")
     assert await reader.readline() == b"+PONG\r\n"
-    async with Redis((reader, writer)) as client:
+    async with new_client((reader, writer)) as client:
         yield client
 
 
@@ -208,10 +203,10 @@ async def streams_in_use(
 @asynccontextmanager
 async def tls_streams(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
+) -> AsyncGenerator[Client]:
     host, port = tls_address(server)
     pair = await asyncio.open_connection(host, port, ssl=authority.client_context())
-    async with Redis(pair) as client:
+    async with new_client(pair) as client:
         yield client
 
 
@@ -219,14 +214,14 @@ async def tls_streams(
 @asynccontextmanager
 async def transport(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncIterator[Redis]:
+) -> AsyncGenerator[Client]:
     loop = asyncio.get_running_loop()
     made, _ = await loop.create_connection(asyncio.Protocol, server.host, server.port)
-    async with Redis(made) as client:
+    async with new_client(made) as client:
         yield client
 
 
-async def speak(client: Redis, name: str) -> None:
+async def speak(client: Client, name: str) -> None:
     """A bit of everything: small and large, pipelined, blocking, cancelled, pushed."""
     key = f"carrier:{name}"
     large = name.encode() * 30_000
@@ -247,9 +242,7 @@ async def speak(client: Redis, name: str) -> None:
         await pubsub.subscribe(key)
         if client._connections.renewable:
             await client.publish(key, "message")
-            message = await pubsub.get_message(timeout=5)
-            assert message is not None
-            assert message["data"] == b"message"
+            assert (await anext(pubsub.listen()))["data"] == b"message"
     assert await client.ping() is True
 
 
@@ -279,7 +272,7 @@ async def test_client_certificate(
         secure_transport="on",
         ssl_context=certificate_authority.client_context(with_certificate=True),
     )
-    async with Redis(connector=connector, address=tls_address(strict_server)) as client:
+    async with new_client(connector=connector, address=tls_address(strict_server)) as client:
         await speak(client, "client certificate")
 
 
@@ -291,13 +284,11 @@ async def test_client_certificate_is_missing(
     socket = connect(tls_address(strict_server), secure_transport="on", ssl_context=context)
     # TLS 1.3: the client's handshake is done before the server looks for the certificate.
     with pytest.raises(wirekit.ConnectError):
-        await Redis(socket).open()
+        await new_client(socket).open()
 
 
 @pytest.mark.both_loops
-async def test_certificate_that_is_not_trusted(
-    redis_server: RunningServer, tmp_path: Path
-) -> None:
+async def test_certificate_that_is_not_trusted(redis_server: RunningServer, tmp_path: Path) -> None:
     attempts = 0
 
     async def dial(address: AddressLike) -> Socket:
@@ -307,7 +298,7 @@ async def test_certificate_that_is_not_trusted(
             secure_transport="on", ssl_context=CertificateAuthority().client_context()
         )(address)
 
-    client = Redis(connector=dial, address=tls_address(redis_server))
+    client = new_client(connector=dial, address=tls_address(redis_server))
     with pytest.raises(wirekit.TLSError):
         await client.open()
     assert attempts == 1
@@ -323,9 +314,9 @@ async def test_plain_to_tls_port_and_tls_to_plain_port(
             (redis_server.host, redis_server.port),
             secure_transport="on",
             ssl_context=certificate_authority.client_context(),
-            connect_timeout=2,
+            connect_timeout=0.3,
         )
     else:
         socket = connect(tls_address(redis_server))
     with pytest.raises((wirekit.ConnectError, wirekit.RemoteProtocolError)):
-        await Redis(socket, timeout=5).open()
+        await new_client(socket, timeout=5).open()
