@@ -22,12 +22,12 @@ from wirekit import (
     SocketClosed,
 )
 from wirekit.sockets import AddressLike, DirectConnector, Policy, Socket, connect, memory_pair
-from wirekit.sockets import _direct as direct
 
 from .carriers import below, returning, until
 
 pytestmark = pytest.mark.both_loops
 
+ATTEMPT_DELAY = "wirekit.sockets._direct._ATTEMPT_DELAY"
 PUBLIC = "93.184.216.34"
 
 
@@ -188,7 +188,7 @@ async def test_a_connection_with_oneself_is_none(monkeypatch: pytest.MonkeyPatch
 
 async def test_giving_up_leaves_no_socket_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     Resolver(monkeypatch, ["127.0.0.2", "127.0.0.3"])
-    monkeypatch.setattr(direct, "_ATTEMPT_DELAY", 0.001)
+    monkeypatch.setattr(ATTEMPT_DELAY, 0.001)
     dialled = Dialled(monkeypatch, {"127.0.0.2": None, "127.0.0.3": None})
     socket = connect("db.example:5432")
     await until(lambda: len(dialled.addresses) >= 2)
@@ -222,7 +222,7 @@ async def test_an_error_of_the_programs_is_not_hidden(monkeypatch: pytest.Monkey
 async def test_a_dead_first_address_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as port:
         for dead in (OSError(errno.EHOSTUNREACH, "dead"), None):
-            monkeypatch.setattr(direct, "_ATTEMPT_DELAY", 0.01)
+            monkeypatch.setattr(ATTEMPT_DELAY, 0.01)
             Resolver(monkeypatch, ["127.0.0.9", "127.0.0.1"])
             dialled = Dialled(monkeypatch, {"127.0.0.9": dead})
             async with connect(("db.example", port)) as socket:
@@ -232,7 +232,7 @@ async def test_a_dead_first_address_is_passed_over(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_failure_starts_the_next_attempt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "_ATTEMPT_DELAY", 1000)
+    monkeypatch.setattr(ATTEMPT_DELAY, 1000)
     Resolver(monkeypatch, ["127.0.0.9", "127.0.0.1"])
     Dialled(monkeypatch, {"127.0.0.9": OSError(errno.EHOSTUNREACH, "dead")})
     with listening() as port:
@@ -261,7 +261,7 @@ async def test_the_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_two_winners_leave_one_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "_ATTEMPT_DELAY", 0.001)
+    monkeypatch.setattr(ATTEMPT_DELAY, 0.001)
     Resolver(monkeypatch, ["127.0.0.1", "127.0.0.2"])
     gate = asyncio.Event()
     real = asyncio.get_running_loop().sock_connect
@@ -336,7 +336,7 @@ async def test_one_forbidden_address_refuses_the_name(
 async def test_first_allowed_never_touches_a_forbidden_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(direct, "_ATTEMPT_DELAY", 0.001)
+    monkeypatch.setattr(ATTEMPT_DELAY, 0.001)
     with listening() as port:
         policy = Policy(deny=["127.0.0.0/30"], first_allowed=True)
         Resolver(monkeypatch, ["127.0.0.2", "127.0.0.9", "127.0.0.1", "127.0.0.8"])

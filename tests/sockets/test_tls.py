@@ -16,7 +16,6 @@ import trustme
 from tests.servers import CertificateAuthority
 from wirekit import AddressError, ConnectionLost, TLSError
 from wirekit.sockets import Socket, TLSTransport, connect, memory_pair
-from wirekit.sockets import _tls as tls_module
 from wirekit.sockets._attach import Receiver
 from wirekit.sockets._tls import TLSOptions, make_context, server_hostname
 
@@ -145,19 +144,22 @@ async def test_paused_reading_keeps_what_was_decrypted(
 async def test_close_notify_goes_out_although_received_records_wait(
     certificate_authority: CertificateAuthority,
 ) -> None:
-    class PausesOnce(Streamed):
+    class PausesAt(Streamed):
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.calls.count("data_received") == 1 and len(self.data) == len(data):
+            if len(self.data) == len(first) + 16384:
                 assert self.transport is not None
                 self.transport.pause_reading()
 
-    received, sent = PausesOnce(half_open=True), Streamed(half_open=True)
+    received, sent = PausesAt(half_open=True), Streamed(half_open=True)
     client, server, *_ = await tls_pair(certificate_authority, received, sent)
-    data = bytes(range(256)) * 300  # in several records, but one piece below
-    server.write(data)
-    await until(lambda: received.data)
-    assert len(received.data) < len(data)
+    first = bytes(500_000)  # makes room below for many records at a time
+    server.write(first)
+    await until(lambda: len(received.data) >= len(first))
+    data = first + bytes(range(256)) * 250  # several records, in one piece
+    server.write(data[len(first) :])
+    await until(lambda: not client.is_reading())
+    assert cast("Any", client)._incoming.pending > 16384
     client.write_eof()
     await sent.ended.wait()
     server.write(b"end")
@@ -167,6 +169,34 @@ async def test_close_notify_goes_out_although_received_records_wait(
     client.close()
     server.close()
     await received.lost.wait()
+    await sent.lost.wait()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_much_may_follow_our_own_close_notify(
+    version: ssl.TLSVersion, certificate_authority: CertificateAuthority
+) -> None:
+    context = certificate_authority.server_context()
+    context.minimum_version = context.maximum_version = version
+    received, sent = Buffered(), Streamed(half_open=True)
+    client = TLSTransport(
+        received, client_context(certificate_authority), server_hostname="localhost"
+    )
+    server = TLSTransport(sent, context, server_side=True)
+    for socket, transport in zip(memory_pair(fragment=999), (client, server), strict=True):
+        socket.attach(transport.below)
+    await asyncio.gather(client.handshake(), server.handshake())
+    client.write(b"request")
+    client.write_eof()
+    await sent.ended.wait()
+    assert sent.data == b"request"
+    data = bytes(range(256)) * 2000
+    server.write(data)
+    server.write_eof()
+    await received.ended.wait()
+    assert received.data == data
+    await received.lost.wait()
+    server.close()
     await sent.lost.wait()
 
 
@@ -446,7 +476,7 @@ async def test_an_unknown_authority_is_refused_and_the_peer_told_why(
 async def test_a_peer_that_never_takes_the_alert_is_left(
     make: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_module, "_ALERT_TIMEOUT", 0.01)
+    monkeypatch.setattr("wirekit.sockets._tls._ALERT_TIMEOUT", 0.01)
     lower_client, lower_server = memory_pair()
     lower = lower_server.attach(Streamed(paused=True))
     client = connect(

@@ -69,7 +69,7 @@ def test_refused(plans: Plans, command: tuple[Any, ...], advice: str) -> None:
     plan = plans.of(command[0])
     assert plan.kind is Kind.REFUSED
     with pytest.raises(DataError, match=advice):
-        refuse(plan, (*plan.words, *command[1:]))
+        refuse(plan, (*plan.words, *command[1:]) if plan.words else command)
 
 
 def test_other_subcommands_of_client_are_not(plans: Plans) -> None:

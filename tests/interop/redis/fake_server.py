@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Callable
 from typing import Any, Self, cast
 
 import wirekit
@@ -98,11 +99,11 @@ class FakeServer:
         with contextlib.suppress(wirekit.TransportError):
             while data := await socket.read():
                 for command in cast("list[Command]", codec.receive_data(data)):
-                    reply = self._opening(command)
+                    reply: Any = self._opening(command)
                     if reply is None:
                         self.received.append(command)
                         reply = self._answer(command)
-                    if isinstance(reply, Awaitable):
+                    if inspect.isawaitable(reply):
                         reply = await reply
                     if not await self._write(socket, reply):
                         return

@@ -47,7 +47,8 @@ def oracle(
     server: RunningServer, *, flush: bool = False, password: str | None = None
 ) -> Generator[Client]:
     """redis-py's own blocking client, which shares nothing with ours."""
-    with redis.Redis(host=server.host, port=server.port, password=password, protocol=2) as client:
+    client: Client = redis.Redis(host=server.host, port=server.port, password=password, protocol=2)
+    with client:
         if flush:
             client.flushall()
         yield client

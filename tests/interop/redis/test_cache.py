@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import pytest
 
@@ -130,7 +131,8 @@ async def test_an_error_is_not_kept() -> None:
         await script.reads("key", "value")
 
 
-class Write(NamedTuple):
+@dataclass(frozen=True)
+class Write:
     """A write of ours: how, its number of commands, and the replies to it."""
 
     how: Callable[[Client], Awaitable[Any]]
@@ -164,11 +166,11 @@ OWN_WRITES = {
 @pytest.mark.parametrize("write", OWN_WRITES)
 async def test_own_write_then_own_read(write: str) -> None:
     """Also before the server's invalidation, which comes behind the reply, is there."""
-    how, commands, replies = OWN_WRITES[write]
+    own = OWN_WRITES[write]
     async with Script() as script:
         await script.reads("key", "old")
-        task = await script.asked(how(script.client), commands)
-        await script.says(replies)
+        task = await script.asked(own.how(script.client), own.commands)
+        await script.says(own.replies)
         await asyncio.wait([task])
         assert task.exception() is None or write == "refused"
         assert await script.is_cached("key") is False

@@ -258,17 +258,19 @@ async def test_pushes_in_odd_places(push: str, fragment: int | None) -> None:
     def answer(command: Command) -> bytes:
         return PUSHES[push] + encode(command[-1]) + PUSHES[push]
 
-    async with FakeServer(answer, fragment=fragment) as server:
-        async with server.client(cache=Cache()) as client:
-            await server.write(PUSHES[push])
-            pipe = client.pipeline(transaction=False).get("c").get("d")
-            got = await outcomes(client.get("a"), client.get("b"), pipe.execute())
-            for outcome, expected in zip(got, [b"a", b"b", [b"c", b"d"]], strict=True):
-                if isinstance(outcome, Exception):
-                    assert isinstance(outcome, RemoteProtocolError), repr(outcome)
-                    assert_typed(outcome)
-                else:
-                    assert outcome == expected
+    async with (
+        FakeServer(answer, fragment=fragment) as server,
+        server.client(cache=Cache()) as client,
+    ):
+        await server.write(PUSHES[push])
+        pipe = client.pipeline(transaction=False).get("c").get("d")
+        got = await outcomes(client.get("a"), client.get("b"), pipe.execute())
+        for outcome, expected in zip(got, [b"a", b"b", [b"c", b"d"]], strict=True):
+            if isinstance(outcome, Exception):
+                assert isinstance(outcome, RemoteProtocolError), repr(outcome)
+                assert_typed(outcome)
+            else:
+                assert outcome == expected
 
 
 # Replies of the wrong type -----------------------------------------------------------------------
@@ -398,16 +400,18 @@ async def test_client_id_answered_by_nonsense(reply: bytes) -> None:
     def answer(command: Command) -> bytes:
         return b"" if command[0] == b"BLPOP" else encode(command[-1])
 
-    async with FakeServer(answer, opening=opening) as server:
-        async with server.client(protocol=2) as client:
-            assert await client.get("a") == b"a"
-            wait = asyncio.create_task(client.blpop(["q"], timeout=0))
-            await eventually(lambda: [b"BLPOP", b"q", b"0"] in server.received)
-            wait.cancel()
-            await asyncio.wait([wait])
-            await turns(20)
-            assert not [command for command in server.received if command[0] == b"CLIENT"]
-            server.sockets[-1].abort()
+    async with (
+        FakeServer(answer, opening=opening) as server,
+        server.client(protocol=2) as client,
+    ):
+        assert await client.get("a") == b"a"
+        wait = asyncio.create_task(client.blpop(["q"], timeout=0))
+        await eventually(lambda: [b"BLPOP", b"q", b"0"] in server.received)
+        wait.cancel()
+        await asyncio.wait([wait])
+        await turns(20)
+        assert not [command for command in server.received if command[0] == b"CLIENT"]
+        server.sockets[-1].abort()
 
 
 @pytest.mark.parametrize("reply", [b":5\r\n", b"*1\r\n:5\r\n", b"*0\r\n", b"*2\r\n%0\r\n*0\r\n"])
@@ -443,6 +447,9 @@ async def test_nothing_to_put_back_in_the_reply_to_a_cancelled_pop(
 async def test_silence_ends_in_a_typed_error_for_everyone() -> None:
     silent = True
 
+    def get_g(pipe: Client) -> None:
+        pipe.get("g")
+
     async with (
         FakeServer(lambda command: b"" if silent else encode(command[-1])) as server,
         server.client(timeout=0.1) as client,
@@ -455,7 +462,7 @@ async def test_silence_ends_in_a_typed_error_for_everyone() -> None:
                 client.pipeline(transaction=False).get("d").execute(),
                 client.blpop(["e"], timeout=0.01),
                 pubsub.subscribe("f"),
-                client.transaction(lambda pipe: pipe.get("g"), "g"),
+                client.transaction(get_g, "g"),
             )
             for error in got:
                 assert isinstance(error, ReadTimeout), repr(error)
@@ -579,18 +586,21 @@ async def test_messages_that_are_none(message: str) -> None:
     def answer(command: Command) -> bytes:
         return b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
 
-    async with FakeServer(answer) as server, server.client() as client:
-        async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.subscribe(c=None)
-            await server.write(MESSAGES[message])
-            for _ in range(50):
-                if not server.sockets[-1].closed.done():
-                    await server.write(b">3\r\n+message\r\n+c\r\n+real\r\n")
-                found = await pubsub.get_message(timeout=0.02)
-                if found is not None and found["data"] == b"real":
-                    break
-            else:
-                raise AssertionError("the real message did not arrive")
+    async with (
+        FakeServer(answer) as server,
+        server.client() as client,
+        client.pubsub(ignore_subscribe_messages=True) as pubsub,
+    ):
+        await pubsub.subscribe(c=None)
+        await server.write(MESSAGES[message])
+        for _ in range(50):
+            if not server.sockets[-1].closed.done():
+                await server.write(b">3\r\n+message\r\n+c\r\n+real\r\n")
+            found = await pubsub.get_message(timeout=0.02)
+            if found is not None and found["data"] == b"real":
+                break
+        else:
+            raise AssertionError("the real message did not arrive")
 
 
 @pytest.mark.parametrize(
@@ -705,12 +715,14 @@ async def test_arguments_do_not_show_in_our_own_errors() -> None:
 
 async def test_an_error_for_one_is_not_the_object_that_another_gets() -> None:
     """Callers may add notes to what they catch, or raise it on, without meeting each other."""
-    async with FakeServer(lambda command: b"?\r\n") as server:
-        async with server.client_on_socket() as client:
-            first, second = await outcomes(client.get("a"), client.get("b"))
-            assert first is not second
-            assert_typed(first)
-            assert_typed(second)
+    async with (
+        FakeServer(lambda command: b"?\r\n") as server,
+        server.client_on_socket() as client,
+    ):
+        first, second = await outcomes(client.get("a"), client.get("b"))
+        assert first is not second
+        assert_typed(first)
+        assert_typed(second)
 
 
 async def test_everything_of_a_broken_client_is_let_go() -> None:

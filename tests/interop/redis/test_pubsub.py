@@ -121,14 +121,16 @@ async def test_flood_with_a_fast_consumer_loses_nothing(
     server: RunningServer, protocol: Any
 ) -> None:
     with oracle(server) as admin:
-        async with reconnecting(server, protocol=protocol) as client:
-            async with client.pubsub(ignore_subscribe_messages=True, max_messages=FLOOD) as pubsub:
-                await pubsub.subscribe("flood")
-                publishing = asyncio.to_thread(publish, admin, "flood", range(20_000))
-                consuming = messages(pubsub, 20_000)
-                _, found = await asyncio.gather(publishing, consuming)
-                assert [int(message["data"]) for message in found] == list(range(20_000))
-                assert pubsub.dropped == 0
+        async with (
+            reconnecting(server, protocol=protocol) as client,
+            client.pubsub(ignore_subscribe_messages=True, max_messages=FLOOD) as pubsub,
+        ):
+            await pubsub.subscribe("flood")
+            publishing = asyncio.to_thread(publish, admin, "flood", range(20_000))
+            consuming = messages(pubsub, 20_000)
+            _, found = await asyncio.gather(publishing, consuming)
+            assert [int(message["data"]) for message in found] == list(range(20_000))
+            assert pubsub.dropped == 0
 
 
 @pytest.mark.both_loops
