@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wirekit.protocols.resp import Argument, ErrorReply, Reply
     from wirekit.sockets import Promise, Socket
 
-__all__ = ["PUBSUB_KINDS", "Batch", "Confirmation", "Connection", "Guest"]
+__all__ = ["PUBSUB_KINDS", "Connection", "Guest"]
 
 _SLICE = 262144  # bytes of a large argument handed to the transport at a time
 _LARGE = 16384  # pieces from this size on are not joined with others

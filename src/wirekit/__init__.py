@@ -6,10 +6,48 @@
 
 from __future__ import annotations
 
-from . import _errors
-from ._errors import *  # noqa: F403 - the error tree is defined once, in _errors
+from ._errors import (
+    AddressError,
+    BlockedError,
+    BusyError,
+    ConnectError,
+    ConnectRefused,
+    ConnectTimeout,
+    ConnectionLost,
+    Error,
+    LocalProtocolError,
+    MessageTooLarge,
+    ProtocolError,
+    ReadTimeout,
+    RemoteProtocolError,
+    ResolveError,
+    ServerError,
+    SocketClosed,
+    TLSError,
+    TransportError,
+    WriteTimeout,
+)
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
-__all__ += _errors.__all__
+__all__ = [
+    "AddressError",
+    "BlockedError",
+    "BusyError",
+    "ConnectError",
+    "ConnectRefused",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "Error",
+    "LocalProtocolError",
+    "MessageTooLarge",
+    "ProtocolError",
+    "ReadTimeout",
+    "RemoteProtocolError",
+    "ResolveError",
+    "ServerError",
+    "SocketClosed",
+    "TLSError",
+    "TransportError",
+    "WriteTimeout",
+]
