@@ -10,7 +10,7 @@ import wirekit
 from wirekit.adapters.redis import DataError, ResponseError
 from wirekit.adapters.redis._connection import Connection, Guest
 from wirekit.protocols.resp import Codec, SimpleError
-from wirekit.sockets import Socket, memory_pair
+from wirekit.sockets import memory_pair
 
 
 class Pair:
@@ -286,4 +286,3 @@ async def test_the_end_during_congestion() -> None:
 
 async def test_peer(pair: Pair) -> None:
     assert pair.connection.peer == "memory"
-    assert isinstance(pair.socket, Socket)

@@ -7,7 +7,8 @@ import pytest
 import redis.exceptions
 
 import wirekit
-from tests.interop.redis.fake_server import HELLO, OK, FakeServer
+from tests.interop.redis.fake_server import OK, FakeServer
+from tests.interop.redis.helpers import eventually
 from wirekit.adapters.redis._connections import Connections
 from wirekit.adapters.redis._settings import Settings
 from wirekit.sockets import Backoff, Socket
@@ -106,8 +107,7 @@ async def test_renewed_when_lost() -> None:
         await connections.open()
         before = connections.shared
         fake.sockets[-1].abort()
-        while connections.current is not None:
-            await asyncio.sleep(0)
+        await eventually(lambda: connections.current is None)
         dial.failures = [wirekit.ConnectRefused("no"), wirekit.ConnectRefused("no")]
         found = await asyncio.gather(connections.ready(), connections.ready())
         assert found[0] is found[1] is connections.current
@@ -132,8 +132,7 @@ async def test_attempts_are_counted(failure: wirekit.Error, calls: int, use: str
         connections = made(dial)
         await connections.open()
         fake.sockets[-1].abort()
-        while connections.current is not None:
-            await asyncio.sleep(0)
+        await eventually(lambda: connections.current is None)
         dial.calls, dial.failures = 0, [failure] * 10
         with pytest.raises(type(failure)) as caught:
             await getattr(connections, use)()
@@ -307,8 +306,7 @@ async def test_closed_while_dialling() -> None:
         connections = made(dial)
         await connections.open()
         fake.sockets[-1].abort()
-        while connections.current is not None:
-            await asyncio.sleep(0)
+        await eventually(lambda: connections.current is None)
         gate = dial.gate = asyncio.Event()
         waiting = asyncio.create_task(connections.ready())
         leasing = asyncio.create_task(connections.acquire())
@@ -340,7 +338,3 @@ async def test_closing_twice_and_half_way() -> None:
         connections.release(lent)
         await connections.aclose()
         await connections.aclose()
-
-
-def test_the_usual_greeting() -> None:
-    assert HELLO.startswith(b"%")

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -76,6 +76,12 @@ async def eventually(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came about"
         await asyncio.sleep(0.005)
+
+
+async def outcomes(*calls: Awaitable[Any]) -> list[Any]:
+    """Return what each call returned or raised; none may hang."""
+    async with asyncio.timeout(PATIENCE):
+        return await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def turns(count: int) -> None:

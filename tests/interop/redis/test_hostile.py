@@ -15,7 +15,7 @@ import redis.exceptions
 
 import wirekit
 from tests.interop.redis.fake_server import HELLO, NULL, OK, Command, Cut, FakeServer
-from tests.interop.redis.helpers import Client, eventually, new_client, turns
+from tests.interop.redis.helpers import Client, eventually, new_client, outcomes, turns
 from wirekit import ConnectionLost, MessageTooLarge, ReadTimeout, RemoteProtocolError
 from wirekit.adapters.redis import Cache
 from wirekit.protocols.resp import encode
@@ -26,12 +26,6 @@ MEBIBYTE = 1024 * 1024
 
 def echo_server(command: Command) -> bytes:
     return encode(command[-1])
-
-
-async def outcomes(*calls: Awaitable[Any]) -> list[Any]:
-    """Return what each call returned or raised; none may hang."""
-    async with asyncio.timeout(10):
-        return await asyncio.gather(*calls, return_exceptions=True)
 
 
 def assert_typed(error: object) -> None:

@@ -21,6 +21,7 @@ from tests.interop.redis.helpers import (
     eventually,
     new_client,
     oracle,
+    outcomes,
     reconnecting,
     shared_connection,
 )
@@ -131,9 +132,9 @@ async def traffic(client: Client, pause: float = 0.0) -> AsyncGenerator[dict[str
     finally:
         for task in tasks:
             task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    for outcome in outcomes:
-        assert isinstance(outcome, asyncio.CancelledError), repr(outcome)
+        ends = await outcomes(*tasks)
+    for end in ends:
+        assert isinstance(end, asyncio.CancelledError), repr(end)
     assert len(done) == 3
 
 
@@ -245,13 +246,11 @@ async def test_attempts_and_pauses_are_bounded(own_server: RunningServer) -> Non
         await asyncio.to_thread(own_server.kill)
         await eventually(lambda: shared_connection(client).error is not None)
         connector.attempts = 0
-        outcomes = await asyncio.gather(
+        for outcome in await outcomes(
             *(client.get(f"key:{number}") for number in range(30)),
             client.idempotent.get("key"),
             client.pipeline().get("key").execute(),
-            return_exceptions=True,
-        )
-        for outcome in outcomes:
+        ):
             assert isinstance(outcome, wirekit.ConnectRefused), repr(outcome)
             assert isinstance(outcome, redis.exceptions.ConnectionError)
             assert outcome.sent is False  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
@@ -286,8 +285,7 @@ async def test_closed_while_reconnecting(own_server: RunningServer) -> None:
         ]
         await asyncio.sleep(0.05)
     # They were not cancelled; the client was closed.
-    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
-    for outcome in outcomes:
+    for outcome in await asyncio.wait_for(outcomes(*waiting), 5):
         assert isinstance(outcome, wirekit.SocketClosed), repr(outcome)
 
 
@@ -300,12 +298,9 @@ async def test_the_policy_is_asked_each_time(server: RunningServer) -> None:
         with oracle(server) as admin:
             admin.client_kill_filter(_id=await client.client_id())
         await eventually(lambda: shared_connection(client).error is not None)
-        outcomes = await asyncio.gather(
-            *(client.get("key") for _ in range(10)),
-            client.idempotent.get("key"),
-            return_exceptions=True,
-        )
-        for outcome in outcomes:
+        for outcome in await outcomes(
+            *(client.get("key") for _ in range(10)), client.idempotent.get("key")
+        ):
             assert isinstance(outcome, wirekit.BlockedError), repr(outcome)
         assert connector.attempts == 1
         with pytest.raises(wirekit.BlockedError):
@@ -333,11 +328,7 @@ async def test_a_password_that_is_refused_is_not_tried_again(program: str) -> No
             with oracle(server, password="first") as admin:
                 admin.client_kill_filter(_id=client_id)
             await eventually(lambda: shared_connection(client).error is not None)
-            outcomes: list[Any] = []
-            outcomes += await asyncio.gather(
-                client.get("key"), client.idempotent.get("key"), return_exceptions=True
-            )
-            for outcome in outcomes:
+            for outcome in await outcomes(client.get("key"), client.idempotent.get("key")):
                 assert isinstance(outcome, redis.exceptions.AuthenticationError), repr(outcome)
                 assert isinstance(outcome, wirekit.ServerError)
                 assert outcome.code == "WRONGPASS"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
