@@ -104,6 +104,10 @@ class Redis(Commands):
         max_bulk_length: int = 512 * 1024 * 1024,
         max_elements: int = 2**24,
     ) -> None:
+        if protocol not in (None, 2, 3):
+            raise AddressError(f"protocol must be 2, 3 or None, not {protocol!r}")
+        if credentials is not None and not (username is None and password is None):
+            raise AddressError("credentials come in place of username and password")
         if socket is None and connector is None:
             raise AddressError("pass a socket, or a connector and an address")
         if (connector is None) != (address is None):

@@ -14,7 +14,7 @@ from wirekit.sockets import DirectConnector, TCPAddress, UnixAddress, parse_addr
 if TYPE_CHECKING:
     from wirekit.sockets import Address, Connector, Policy, TLSOptions
 
-__all__ = ["URL", "client_settings", "parse_url"]
+__all__ = ["client_settings", "parse_url"]
 
 _PORT = 6379
 _TEXT = ("client_name", "encoding", "encoding_errors", "password", "username")

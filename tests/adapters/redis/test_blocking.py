@@ -72,7 +72,7 @@ def test_another_limit(command: list[Any], limited: tuple[Any, ...]) -> None:
 
 
 def test_a_limit_never_becomes_the_spelling_of_for_ever() -> None:
-    command = ["XREAD", "BLOCK", 10, "STREAMS", "x", "0"]
+    command: list[Any] = ["XREAD", "BLOCK", 10, "STREAMS", "x", "0"]
     how = blocking(command)
     assert how is not None
     assert how.limited(command, 0.0001)[2] == 1

@@ -37,7 +37,7 @@ def made(dial: Any = None, socket: Socket | None = None, **options: Any) -> Conn
         "max_dedicated": 2,
         "attempts": 3,
         "backoff": Backoff(initial=0.001, maximum=0.001),
-        "on_push": lambda push: None,
+        "on_push": list[Any],
         "on_renewed": lambda: None,
     }
     return Connections(Settings(), socket=socket, dial=dial, **{**arguments, **options})
@@ -133,7 +133,7 @@ async def test_attempts_are_counted(failure: wirekit.Error, calls: int, use: str
         await connections.open()
         fake.sockets[-1].abort()
         await eventually(lambda: connections.current is None)
-        dial.calls, dial.failures = 0, [failure] * 10
+        dial.calls, dial.failures = 0, list[Exception]([failure] * 10)
         with pytest.raises(type(failure)) as caught:
             await getattr(connections, use)()
         assert isinstance(caught.value, redis.exceptions.RedisError)
@@ -197,7 +197,7 @@ async def test_a_release_restores_the_connection() -> None:
     async with server() as fake:
         connections = made(socket=fake.socket())
         await connections.open()
-        lent = await connections.acquire()
+        lent: Any = await connections.acquire()
         lent.set_timeout(None)
         connections.release(lent)
         assert lent._timeout == Settings().timeout

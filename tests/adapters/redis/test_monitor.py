@@ -7,7 +7,7 @@ import pytest
 
 import wirekit
 from tests.interop.redis.fake_server import OK, Command, FakeServer
-from tests.interop.redis.helpers import eventually, on_socket, reconnecting
+from tests.interop.redis.helpers import eventually, new_client, on_socket, reconnecting
 from tests.servers import RunningServer
 from wirekit.adapters.redis import ResponseError
 from wirekit.sockets import connect
@@ -49,11 +49,9 @@ async def test_what_it_takes_of_the_only_connection(server: RunningServer) -> No
 
 
 async def test_unix_clients(server: RunningServer) -> None:
-    from wirekit.adapters.redis import Redis
-
     async with (
         reconnecting(server) as client,
-        Redis(connect(f"unix://{server.unix_path}")) as other,
+        new_client(connect(f"unix://{server.unix_path}")) as other,
         client.monitor() as monitor,
     ):
         await other.echo("x")

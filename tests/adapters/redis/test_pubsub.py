@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import redis.exceptions
-from redis.commands.helpers import Subscription
+from redis.typing import Subscription
 
 import wirekit
 from tests.interop.redis.fake_server import Command, FakeServer
-from tests.interop.redis.helpers import eventually, on_socket, reconnecting
+from tests.interop.redis.helpers import Client, eventually, on_socket, reconnecting
 from tests.servers import RunningServer
-from wirekit.adapters.redis import DataError, PubSub, Redis, ResponseError
+from wirekit.adapters.redis import DataError, Redis, ResponseError
 from wirekit.protocols.resp import Push, encode
 
 
@@ -24,22 +24,22 @@ def protocol(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(params=[on_socket, reconnecting], ids=["socket", "connector"])
 async def client(
     request: pytest.FixtureRequest, server: RunningServer, protocol: Any
-) -> AsyncIterator[Redis]:
+) -> AsyncIterator[Client]:
     async with request.param(server, protocol=protocol, timeout=10.0) as opened:
         yield opened
 
 
 @pytest.fixture
-async def publisher(server: RunningServer) -> AsyncIterator[Redis]:
+async def publisher(server: RunningServer) -> AsyncIterator[Client]:
     async with on_socket(server) as opened:
         yield opened
 
 
-async def fetched(subscriber: PubSub) -> Any:
+async def fetched(subscriber: Any) -> Any:
     return await subscriber.get_message(timeout=10)
 
 
-async def test_messages_of_all_kinds(client: Redis, publisher: Redis) -> None:
+async def test_messages_of_all_kinds(client: Client, publisher: Client) -> None:
     async with client.pubsub() as subscriber:
         await subscriber.subscribe("a", b"b")
         await subscriber.psubscribe("p*")
@@ -80,7 +80,7 @@ async def test_messages_of_all_kinds(client: Redis, publisher: Redis) -> None:
     assert await client.ping() is True
 
 
-async def test_ends_of_subscriptions_nobody_has(client: Redis) -> None:
+async def test_ends_of_subscriptions_nobody_has(client: Client) -> None:
     async with client.pubsub() as subscriber:
         await subscriber.subscribe("a")
         await subscriber.unsubscribe("never")
@@ -92,15 +92,18 @@ async def test_ends_of_subscriptions_nobody_has(client: Redis) -> None:
         assert await subscriber.get_message() is None
 
 
-async def test_handlers(client: Redis, publisher: Redis) -> None:
+async def test_handlers(client: Client, publisher: Client) -> None:
     got: list[Any] = []
 
     async def later(message: dict[str, Any]) -> None:
         await asyncio.sleep(0)
         got.append(("later", message["data"]))
 
+    def now(message: dict[str, Any]) -> None:
+        got.append(message["data"])
+
     async with client.pubsub(ignore_subscribe_messages=True) as subscriber:
-        await subscriber.subscribe("plain", a=lambda message: got.append(message["data"]))
+        await subscriber.subscribe("plain", a=now)
         await subscriber.psubscribe(Subscription("p*", later))
         await publisher.publish("a", "1")
         await publisher.publish("p", "2")
@@ -114,7 +117,7 @@ async def test_handlers(client: Redis, publisher: Redis) -> None:
         assert messages[0]["data"] == b"3"
 
 
-async def test_a_handler_that_fails(client: Redis, publisher: Redis) -> None:
+async def test_a_handler_that_fails(client: Client, publisher: Client) -> None:
     def fail(message: dict[str, Any]) -> None:
         raise KeyError(message["data"])
 
@@ -126,12 +129,12 @@ async def test_a_handler_that_fails(client: Redis, publisher: Redis) -> None:
             await fetched(subscriber)
 
 
-async def test_listening(client: Redis, publisher: Redis) -> None:
+async def test_listening(client: Client, publisher: Client) -> None:
     async with client.pubsub() as subscriber:
         await subscriber.subscribe("a")
         await publisher.publish("a", "1")
         await publisher.publish("a", "end")
-        seen = []
+        seen: list[Any] = []
         async for message in subscriber:
             seen.append(message["data"])
             if message["data"] == b"end":
@@ -139,7 +142,7 @@ async def test_listening(client: Redis, publisher: Redis) -> None:
         assert seen == [1, b"1", b"end", 0]
 
 
-async def test_decoded(server: RunningServer, publisher: Redis) -> None:
+async def test_decoded(server: RunningServer, publisher: Client) -> None:
     async with on_socket(server, decode_responses=True) as client, client.pubsub() as subscriber:
         await subscriber.subscribe("caf\u00e9")
         assert (await fetched(subscriber))["channel"] == "caf\u00e9"
@@ -151,7 +154,7 @@ async def test_decoded(server: RunningServer, publisher: Redis) -> None:
         assert subscriber.channels == {"caf\u00e9": None}
 
 
-async def test_time_limits(client: Redis) -> None:
+async def test_time_limits(client: Client) -> None:
     async with client.pubsub(ignore_subscribe_messages=True) as subscriber:
         await subscriber.subscribe("a")
         assert await subscriber.get_message() is None
@@ -164,7 +167,7 @@ async def test_time_limits(client: Redis) -> None:
             await waiting
 
 
-async def test_misuse(client: Redis) -> None:
+async def test_misuse(client: Client) -> None:
     subscriber = client.pubsub()
     with pytest.raises(DataError, match="subscribe"):
         await subscriber.get_message()
@@ -204,7 +207,7 @@ async def test_others_wait_for_the_only_connection(server: RunningServer) -> Non
         assert await other is True
 
 
-async def test_closed_while_someone_listens(client: Redis) -> None:
+async def test_closed_while_someone_listens(client: Client) -> None:
     subscriber = client.pubsub(ignore_subscribe_messages=True)
     await subscriber.subscribe("a")
     waiting = asyncio.create_task(subscriber.get_message(timeout=None))
@@ -218,7 +221,7 @@ async def test_closed_while_someone_listens(client: Redis) -> None:
     assert await client.ping() is True
 
 
-async def test_the_client_closes_first(client: Redis) -> None:
+async def test_the_client_closes_first(client: Client) -> None:
     subscriber = client.pubsub()
     await subscriber.subscribe("a")
     await fetched(subscriber)
@@ -344,6 +347,7 @@ async def test_renewing_fails_and_is_tried_again() -> None:
         assert await subscriber.get_message(timeout=1) is None
         await server.write(message(b"again"))
         assert (await fetched(subscriber))["data"] == b"again"
+        await subscriber.aclose()
         assert not client._connections._lent
 
 

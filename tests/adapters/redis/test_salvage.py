@@ -9,9 +9,9 @@ import redis.exceptions
 
 import wirekit
 from tests.interop.redis.fake_server import OK, Command, FakeServer
-from tests.interop.redis.helpers import eventually, on_socket, reconnecting
+from tests.interop.redis.helpers import Client, eventually, on_socket, reconnecting, turns
 from tests.servers import RunningServer
-from wirekit.adapters.redis import Redis
+from wirekit.adapters.redis import _commands
 
 
 @pytest.fixture(params=[2, None], ids=["resp2", "resp3"])
@@ -21,11 +21,11 @@ async def client(request: pytest.FixtureRequest, server: RunningServer) -> Async
         yield opened
 
 
-def lent(client: Redis) -> int:
+def lent(client: Client) -> int:
     return len(client._connections._lent)
 
 
-async def waiting_for(client: Redis, coroutine: Any) -> asyncio.Task[Any]:
+async def waiting_for(client: Client, coroutine: Any) -> asyncio.Task[Any]:
     """Return a task of a command that the server is waiting in."""
     task = asyncio.create_task(coroutine)
 
@@ -86,13 +86,13 @@ async def test_a_cancelled_wait_takes_nothing(client: Any) -> None:
     ],
 )
 async def test_what_was_popped_for_nobody_is_put_back(
-    server: RunningServer, client: Any, fill: Any, wait: Any, left: Any
+    client: Any, fill: Any, wait: Any, left: Any
 ) -> None:
+    await client.blpop("nothing", timeout=0.01)  # makes the connection that is lent below
     await client.execute(*fill)
     task = asyncio.create_task(client.execute(*wait))
-    # The lease is there, the command is written, and the reply on its way.
-    await eventually(lambda: lent(client) == 1)
-    await asyncio.sleep(0)
+    await turns(2)  # the command is written
+    assert lent(client) == 1
     await cancelled(task)
     await eventually(lambda: lent(client) == 0)
     if isinstance(left[0], tuple):
@@ -113,6 +113,12 @@ async def test_an_error_reply_keeps_the_connection(client: Any) -> None:
     assert len(client._connections._idle) == 1
 
 
+@pytest.fixture
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_commands, "_SLICE", 0.1)
+
+
+@pytest.mark.usefixtures("short_slices")
 async def test_on_the_only_connection_others_get_their_turn(server: RunningServer) -> None:
     async with on_socket(server) as client, on_socket(server) as other:
         await client.flushall()
@@ -122,13 +128,14 @@ async def test_on_the_only_connection_others_get_their_turn(server: RunningServe
         assert not task.done()
         await other.rpush("l", "x")
         assert await task == (b"l", b"x")
-        assert await client.brpop("l", timeout=1.1) is None
+        assert await client.brpop("l", timeout=0.25) is None
         with pytest.raises(redis.exceptions.ResponseError, match="not a float"):
             await client.blpop("l", timeout="soon")
         assert await client.xread({"x": "$"}, block=20) in ([], {})
         assert await client.wait(0, 1) == 0
 
 
+@pytest.mark.usefixtures("short_slices")
 async def test_cancelled_on_the_only_connection(server: RunningServer) -> None:
     async with on_socket(server) as client:
         await client.flushall()
@@ -162,6 +169,7 @@ async def test_closing_waits_for_what_is_put_back(server: RunningServer) -> None
 
 async def test_closed_while_waiting(server: RunningServer) -> None:
     async with reconnecting(server) as client:
+        await client.flushall()
         task = await waiting_for(client, client.blpop("l", timeout=0))
     with pytest.raises(wirekit.SocketClosed):
         await task

@@ -8,6 +8,7 @@ import redis.exceptions
 
 import wirekit
 from tests.interop.redis.fake_server import OK, Command, FakeServer
+from tests.interop.redis.helpers import Client, new_client
 from tests.servers import RunningServer, redis_server
 from wirekit.adapters.redis import Cache, Redis, ResponseError, connect
 from wirekit.adapters.redis._settings import Settings
@@ -182,8 +183,8 @@ async def test_password_name_and_database(server: RunningServer) -> None:
         for settings in ({"password": SECRET}, {"username": "app", "password": "pw"}):
             for protocol in (None, 2, 3):
                 options: Any = {**settings, "protocol": protocol, "client_name": "me", "db": 5}
-                async with Redis(open_socket(address), **options) as client:
-                    about: Any = await client.client_info()
+                async with new_client(open_socket(address), **options) as client:
+                    about = await client.client_info()
                     assert (about["name"], about["db"]) == ("me", 5)
                     assert about["user"] == settings.get("username", "default")
                     assert about["id"] == await client.client_id()
@@ -199,9 +200,11 @@ async def test_tls_and_unix_by_url(redis_server: RunningServer) -> None:
     assert certificates is not None
     tls = TLSOptions(ca_file=str(certificates.authority))
     url = f"rediss://localhost:{redis_server.tls_port}/2"
-    async with await connect(url, tls=tls) as client:
+    client: Client = await connect(url, tls=tls)
+    async with client:
         assert await client.ping() is True
     with pytest.raises(wirekit.TLSError):
         await connect(url)
-    async with await connect(f"unix://{redis_server.unix_path}?db=2") as client:
+    client = await connect(f"unix://{redis_server.unix_path}?db=2")
+    async with client:
         assert await client.ping() is True

@@ -94,5 +94,6 @@ def test_what_is_no_url(plain: str, address: object) -> None:
 
 
 def test_tls_options_need_tls() -> None:
+    options: Any = {**NO_OPTIONS, "tls": {"server_hostname": "x"}}
     with pytest.raises(AddressError, match="rediss"):
-        client_settings("redis://h", **{**NO_OPTIONS, "tls": {"server_hostname": "x"}})
+        client_settings("redis://h", **options)

@@ -18,6 +18,7 @@ from tests.interop.redis.fake_server import HELLO, NULL, OK, Command, Cut, FakeS
 from tests.interop.redis.helpers import Client, eventually, new_client, outcomes, turns
 from wirekit import ConnectionLost, MessageTooLarge, ReadTimeout, RemoteProtocolError
 from wirekit.adapters.redis import Cache
+from wirekit.adapters.redis import _salvage as salvage_module
 from wirekit.protocols.resp import encode
 from wirekit.sockets import connect
 
@@ -433,6 +434,55 @@ async def test_nothing_to_put_back_in_the_reply_to_a_cancelled_pop(
     (record,) = caplog.records
     assert "could not be put back" in record.getMessage()
     caplog.clear()
+
+
+async def test_an_unblocking_that_overtook_its_command() -> None:
+    """It comes by another connection, so the server may see it first; then it is said again."""
+    unblocked = asyncio.Event()
+    asked = 0
+
+    async def answer(command: Command) -> bytes:
+        nonlocal asked
+        if command[0] == b"BLPOP":
+            await unblocked.wait()
+            return encode([b"q", b"item"])
+        if command[:2] == [b"CLIENT", b"UNBLOCK"]:
+            asked += 1
+            if asked == 3:
+                unblocked.set()
+            return encode(int(asked == 3))
+        return b":1\r\n"
+
+    async with FakeServer(answer) as server, server.client() as client:
+        wait = asyncio.create_task(client.blpop(["q"], timeout=0))
+        await eventually(lambda: [b"BLPOP", b"q", b"0"] in server.received)
+        wait.cancel()
+        await asyncio.wait([wait])
+    assert asked == 3
+    assert server.received[-1] == [b"LPUSH", b"q", b"item"]
+
+
+async def test_a_shared_connection_that_is_stuck_costs_no_item(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The wait cannot be ended in time, but ends by itself: what was popped is put back."""
+    monkeypatch.setattr(salvage_module, "_PATIENCE", 0.05)
+    arrived = asyncio.Event()
+
+    async def answer(command: Command) -> bytes:
+        if command[0] == b"BLPOP":
+            await arrived.wait()
+            return encode([b"q", b"item"])
+        return b"" if command[0] == b"CLIENT" else b":1\r\n"
+
+    async with FakeServer(answer) as server, server.client() as client:
+        wait = asyncio.create_task(client.blpop(["q"], timeout=0))
+        await eventually(lambda: [b"BLPOP", b"q", b"0"] in server.received)
+        wait.cancel()
+        await asyncio.wait([wait])
+        await asyncio.sleep(0.02)
+        arrived.set()
+        await eventually(lambda: [b"LPUSH", b"q", b"item"] in server.received)
 
 
 # Silence -----------------------------------------------------------------------------------------

@@ -363,7 +363,6 @@ SERVER: list[Case] = [
     lambda c: c.acl_whoami(),
     lambda c: c.acl_users(),
     lambda c: c.acl_list(),
-    lambda c: c.acl_cat("scripting"),
     lambda c: c.acl_dryrun("shapes", "GET", "k"),
     lambda c: c.acl_deluser("shapes"),
     lambda c: c.acl_log_reset(),
