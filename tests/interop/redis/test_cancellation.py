@@ -466,11 +466,14 @@ async def test_a_task_whose_pop_timed_out_goes_on_with_the_only_socket(
 
 async def test_close_while_connections_are_being_opened(server: RunningServer) -> None:
     with oracle(server, flush=True) as admin:
-        for pause in range(12):
+        for pause in (*range(12), None):
             client = reconnecting(server, client_name="closing")
             await client.open()
             waiting = [asyncio.create_task(client.blpop(["q"], timeout=0)) for _ in range(4)]
-            await turns(pause)
+            if pause is None:
+                await eventually(lambda: len(connections_named(admin, "closing")) == 5)
+            else:
+                await turns(pause)
             await client.aclose()
             for outcome in await asyncio.gather(*waiting, return_exceptions=True):
                 assert isinstance(outcome, SocketClosed), repr(outcome)
