@@ -131,7 +131,7 @@ class Connections:
                 return self._take_shared()
             while self._idle:
                 connection = self._idle.pop()
-                if connection.idle:
+                if connection.error is None:
                     break
             else:
                 connection = await self._persistently(self._connect_dedicated)
@@ -147,7 +147,11 @@ class Connections:
             self._holder = task
 
     def release(self, connection: Connection, *, reusable: bool = True) -> None:
-        """Give back what ``acquire`` returned; unless ``reusable``, it is closed."""
+        """Give back what ``acquire`` returned; unless ``reusable``, it is closed.
+
+        Replies may still be due to it if they come without waiting: what is sent next is answered
+        behind them.
+        """
         if connection not in self._lent:
             return
         self._lent.discard(connection)
@@ -160,7 +164,7 @@ class Connections:
             self._holder = None
             self._given_back.set()
             self.current = connection if connection.error is None else None
-        elif reusable and connection.idle and not self._closed.is_set():
+        elif reusable and connection.error is None and not self._closed.is_set():
             self._idle.append(connection)
         else:
             connection.fail(SocketClosed("the connection was given back and closed"))

@@ -182,14 +182,19 @@ async def test_a_lease_whose_making_was_cancelled_leaves_no_trace() -> None:
         await connections.aclose()
 
 
-async def test_what_is_given_back_busy_is_closed() -> None:
-    async with FakeServer(lambda command: b"") as fake:
+async def test_what_is_given_back_with_a_reply_on_its_way_serves_again() -> None:
+    async with server() as fake:
         connections = made(Dialler(fake))
         await connections.open()
         lent = await connections.acquire()
-        lent.send(["PING"]).cancel()
+        lent.send(["UNWATCH"]).cancel()
         connections.release(lent)
-        assert lent.error is not None
+        assert await connections.acquire() is lent
+        assert await lent.send(["PING"]) == b"OK"
+        connections.release(lent)
+        fake.sockets[-1].abort()
+        await eventually(lambda: lent.error is not None)
+        assert await connections.acquire() is not lent
         await connections.aclose()
 
 

@@ -112,6 +112,16 @@ async def test_unwatch(client: Any, server: RunningServer) -> None:
         assert await pipe.unwatch() is True
 
 
+async def test_a_connection_serves_one_watch_after_the_other(server: RunningServer) -> None:
+    async with reconnecting(server) as client:
+        before = await client.info("stats")
+        for _ in range(5):
+            async with client.pipeline() as pipe:
+                await pipe.watch("n")
+        after = await client.info("stats")
+        assert after["total_connections_received"] == before["total_connections_received"] + 1
+
+
 async def test_what_ends_a_watch_leaves_no_watch_behind(client: Any, server: RunningServer) -> None:
     async with on_socket(server) as other:
         for end in ("reset", "discard", "aclose"):
