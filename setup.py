@@ -9,7 +9,7 @@ import platform
 
 from setuptools import Extension, setup
 
-# Each is ordinary Python that also compiles; tests/test_build.py compares this list with the .pxd files.
+# Ordinary Python that also compiles; tests/test_build.py compares the list with the .pxd files.
 MODULES = ("wirekit.protocols.resp",)
 
 skip = bool(os.environ.get("WIREKIT_SKIP_CYTHON"))

@@ -571,9 +571,7 @@ def _check_keys(items: list[Any]) -> None:
     odd = 0
     for item in items:
         kind = type(item)
-        if kind is tuple or kind is frozenset or kind is Attributed:
-            odd += 1
-        elif kind is int and not -(2**63) <= item < 2**63:
+        if kind is tuple or kind is frozenset or kind is Attributed or (kind is int and not -(2**63) <= item < 2**63):
             odd += 1
     if odd > _MAX_ODD_KEYS:
         raise MessageTooLarge("more aggregates and big numbers than can be in one map or set")

@@ -1,24 +1,24 @@
 """The errors that wirekit raises.
 
-    wirekit.Error
-    ├─ TransportError              anything about carrying bytes
-    │  ├─ AddressError             (ValueError) the address or an option is wrong in itself
-    │  ├─ ConnectError             (ConnectionError) no connection came about; ``cause`` says why
-    │  │  ├─ ResolveError          "dns": the name has no address
-    │  │  ├─ ConnectRefused        (ConnectionRefusedError) "refused"
-    │  │  ├─ ConnectTimeout        (TimeoutError) "timeout"
-    │  │  ├─ BlockedError          "blocked": the egress policy forbids the address
-    │  │  └─ TLSError              "tls": handshake, certificate, or plaintext behind an upgrade
-    │  ├─ ReadTimeout              (TimeoutError) nothing arrived in time
-    │  ├─ WriteTimeout             (TimeoutError) the peer did not take the bytes in time
-    │  ├─ SocketClosed             used after it was closed by us
-    │  ├─ ConnectionLost           (ConnectionError) closed or reset by them, or by the network
-    │  └─ BusyError                used twice at once where only one use is possible
-    ├─ ProtocolError               a rule of the wire protocol was broken, by
-    │  ├─ LocalProtocolError       us: what was to be sent is not allowed
-    │  └─ RemoteProtocolError      the peer: what it sent is not allowed
-    │     └─ MessageTooLarge       … or more than our limits allow
-    └─ ServerError                 the server answered with an error; subclasses carry its code
+wirekit.Error
+├─ TransportError              anything about carrying bytes
+│  ├─ AddressError             (ValueError) the address or an option is wrong in itself
+│  ├─ ConnectError             (ConnectionError) no connection came about; ``cause`` says why
+│  │  ├─ ResolveError          "dns": the name has no address
+│  │  ├─ ConnectRefused        (ConnectionRefusedError) "refused"
+│  │  ├─ ConnectTimeout        (TimeoutError) "timeout"
+│  │  ├─ BlockedError          "blocked": the egress policy forbids the address
+│  │  └─ TLSError              "tls": handshake, certificate, or plaintext behind an upgrade
+│  ├─ ReadTimeout              (TimeoutError) nothing arrived in time
+│  ├─ WriteTimeout             (TimeoutError) the peer did not take the bytes in time
+│  ├─ SocketClosed             used after it was closed by us
+│  ├─ ConnectionLost           (ConnectionError) closed or reset by them, or by the network
+│  └─ BusyError                used twice at once where only one use is possible
+├─ ProtocolError               a rule of the wire protocol was broken, by
+│  ├─ LocalProtocolError       us: what was to be sent is not allowed
+│  └─ RemoteProtocolError      the peer: what it sent is not allowed
+│     └─ MessageTooLarge       … or more than our limits allow
+└─ ServerError                 the server answered with an error; subclasses carry its code
 """
 
 from __future__ import annotations
