@@ -22,7 +22,8 @@ cdef int _END
 
 cdef object _TYPES
 cdef Py_ssize_t _MAX_LIMIT
-cdef Py_ssize_t _MAX_ODD_KEYS
+cdef Py_ssize_t _MAX_NUMBER_KEYS
+cdef Py_ssize_t _MAX_AGGREGATE_KEYS
 cdef Py_ssize_t _ALONE
 
 cdef object _OPEN
@@ -49,6 +50,7 @@ cdef class Codec:
     cdef Py_ssize_t _max_bulk_length
     cdef Py_ssize_t _max_elements
     cdef Py_ssize_t _max_line_length
+    cdef unsigned long long _max_reply_length
     cdef Py_ssize_t _max_depth
     cdef bint _keep_attributes
 
@@ -56,6 +58,7 @@ cdef class Codec:
     cdef object _fault
     cdef unsigned long long _offset
     cdef unsigned long long _mark
+    cdef unsigned long long _started
 
     cdef list _data
     cdef Py_ssize_t _waiting
@@ -75,8 +78,9 @@ cdef class Codec:
     cdef _refuse_input(self)
     cdef _forget(self)
 
-    @cython.locals(position=Py_ssize_t)
+    @cython.locals(position=Py_ssize_t, begun="unsigned long long")
     cdef void _receive(self, bytes data, list replies) except *
+    cdef _too_long(self)
     @cython.locals(
         pointer="const unsigned char*",
         size=Py_ssize_t,
@@ -127,7 +131,7 @@ cdef Py_ssize_t _after_digits(bytes text, Py_ssize_t cursor, bint signed) except
 @cython.locals(in_pairs=bint)
 cdef bint _in_key(_Aggregate parent) except -1
 cdef _push(list items)
-@cython.locals(kind=type, odd=Py_ssize_t)
+@cython.locals(kind=type, numbers=Py_ssize_t, aggregates=Py_ssize_t)
 cdef void _check_keys(list items) except *
 @cython.locals(count=Py_ssize_t, number=Py_ssize_t, length=Py_ssize_t)
 cdef void _pack_command(message, list pieces) except *

@@ -72,7 +72,8 @@ _TYPES = frozenset(b"+-:_#,($!=*%~>|.")
 _MAX_LIMIT = sys.maxsize // 4  # leaves room to add and to double
 _MAX_DEPTH = 256  # decode_text() and the hash of a nested key recurse as deep
 _ALONE = 16384
-_MAX_ODD_KEYS = 1024
+_MAX_NUMBER_KEYS = 4096
+_MAX_AGGREGATE_KEYS = 64
 
 
 class State(Enum):
@@ -107,6 +108,7 @@ class Codec:
     Args:
         max_bulk_length: bytes in one bulk or streamed string.
         max_elements: elements of all aggregates of one reply together; a map pair counts two.
+        max_reply_length: bytes in one reply, up to the beginning of its last element.
         max_line_length: bytes in one line, with its first byte and CRLF; at least 32.
         max_depth: aggregates inside each other; at most 256.
         keep_attributes: give `Attributed` where attributes stood before a value; else drop them.
@@ -126,8 +128,10 @@ class Codec:
         "_max_depth",
         "_max_elements",
         "_max_line_length",
+        "_max_reply_length",
         "_missing",
         "_offset",
+        "_started",
         "_state",
         "_streaming",
         "_top",
@@ -140,12 +144,14 @@ class Codec:
         *,
         max_bulk_length: int = 512 * 1024 * 1024,
         max_elements: int = 2**24,
+        max_reply_length: int = 2**30,
         max_line_length: int = 65536,
         max_depth: int = 64,
         keep_attributes: bool = False,
     ) -> None:
         self._max_bulk_length = _limit("max_bulk_length", max_bulk_length, 1, _MAX_LIMIT)
         self._max_elements = _limit("max_elements", max_elements, 1, _MAX_LIMIT)
+        self._max_reply_length = _limit("max_reply_length", max_reply_length, 1, _MAX_LIMIT)
         # _parse() takes lines of up to 32 bytes without asking.
         self._max_line_length = _limit("max_line_length", max_line_length, 32, _MAX_LIMIT)
         self._max_depth = _limit("max_depth", max_depth, 1, _MAX_DEPTH)
@@ -153,6 +159,7 @@ class Codec:
         self._state = _OPEN
         self._fault = RemoteProtocolError("an earlier receive_data() was interrupted")
         self._offset = 0  # where in the stream the input not parsed yet begins
+        self._started = 0  # where in the stream the open aggregates begin
         self._mark = 0  # where in the stream what is being parsed begins; faults name it
         self._forget()
 
@@ -276,6 +283,14 @@ class Codec:
         position = self._read_body(data, 0, replies) if self._bulk else 0
         if position >= 0:
             self._parse(data, position, replies)
+        # Measured by where its elements begin, so that it is the same however the bytes are cut.
+        begun = self._mark if self._bulk else self._offset
+        if self._top is not None and begun - self._started > self._max_reply_length:
+            raise self._too_long()
+
+    def _too_long(self) -> MessageTooLarge:
+        self._mark = self._started
+        return MessageTooLarge("a reply longer than max_reply_length")
 
     def _parse(self, data: bytes, position: int, replies: list[Any]) -> None:  # noqa: C901, PLR0915
         """Read replies from ``position`` on, and keep what is unfinished.
@@ -481,6 +496,8 @@ class Codec:
                 count *= 2
             self._count(count)
         parent = self._top
+        if parent is None and self._attributes is None:
+            self._started = self._mark
         if parent is not None and kind == _PUSH:
             raise RemoteProtocolError("a push inside another reply")
         top = _Aggregate()
@@ -540,6 +557,8 @@ class Codec:
 
     def _close(self, top: _Aggregate) -> Any:
         """Take the innermost aggregate away and return its value; attributes wait for theirs."""
+        if top.parent is None and self._mark - self._started > self._max_reply_length:
+            raise self._too_long()
         self._top = top.parent
         self._depth -= 1
         self._attributes = top.attributes
@@ -551,30 +570,42 @@ class Codec:
             return frozenset(items) if top.hashable else set(items)
         if top.kind == _PUSH:
             return _push(items)
-        _check_keys(items)
+        if top.kind == _ATTRIBUTE and not self._keep_attributes:
+            self._attributes = {}  # that there were some is all that counts
+            return None
+        _check_keys(items[::2])
         pairs: dict[Any, Any] = {}
         for number in range(0, len(items), 2):
             pairs[items[number]] = items[number + 1]
         if top.kind == _MAP:
             return tuple(pairs.items()) if top.hashable else pairs
-        self._attributes = pairs if top.attributes is None else {**top.attributes, **pairs}
+        if top.attributes is None:
+            self._attributes = pairs
+        else:
+            if len(top.attributes) + len(pairs) > _MAX_NUMBER_KEYS:
+                raise MessageTooLarge("too many attributes of one value")
+            top.attributes.update(pairs)
+            self._attributes = top.attributes
         return None
 
 
 def _check_keys(items: list[Any]) -> None:
     """Refuse many keys whose hashes a server can choose: they would make a dict quadratic.
 
-    The hashes of strings are salted, and of 64-bit integers few are equal.
+    The hashes of strings are salted; those of numbers are not, and aggregates take long to compare.
     """
-    if len(items) <= _MAX_ODD_KEYS:
+    if len(items) <= _MAX_AGGREGATE_KEYS:
         return
-    odd = 0
+    numbers = 0
+    aggregates = 0
     for item in items:
         kind = type(item)
-        if kind is tuple or kind is frozenset or kind is Attributed or (kind is int and not -(2**63) <= item < 2**63):
-            odd += 1
-    if odd > _MAX_ODD_KEYS:
-        raise MessageTooLarge("more aggregates and big numbers than can be in one map or set")
+        if kind is int or kind is float:
+            numbers += 1
+        elif kind is tuple or kind is frozenset or kind is Attributed:
+            aggregates += 1
+    if numbers > _MAX_NUMBER_KEYS or aggregates > _MAX_AGGREGATE_KEYS:
+        raise MessageTooLarge("a map or set with too many keys that are numbers or aggregates")
 
 
 def _limit(name: str, value: int, lowest: int, highest: int) -> int:

@@ -11,7 +11,7 @@ from wirekit._errors import AddressError
 
 from ._address import Address, AddressLike, TCPAddress, parse_address
 from ._attach import replay
-from ._direct import open_direct
+from ._direct import held_to, open_direct
 from ._policy import Policy
 from ._socket import Opener, SecureTransport, Socket, StreamOptions
 from ._tls import TLSOptions, TLSTransport, make_context, server_hostname
@@ -76,9 +76,9 @@ def connect(
             plain connection that ``start_tls`` will upgrade, and that reads only on demand.
         allow_half_open: keep our direction open after the peer has ended its own.
         policy: which addresses may be connected to; by default any, as the address is taken for
-            the operator's. Use ``Policy.public_only()`` for addresses that come from users. With a
-            connector of your own the far side resolves: then only names, ports and literals are
-            checked here.
+            the operator's. Use ``Policy.public_only()`` for addresses that come from users. It
+            holds for direct connections that a connector makes to the address, too; where a
+            tunnel's far side resolves, only names, ports and literals can be checked.
         connector: makes the connection below, for example through a tunnel.
         connect_timeout: seconds for everything until ``opened``, TLS included; None for no limit.
         timeout: seconds for each read and write to make progress; None for no limit.
@@ -97,6 +97,7 @@ def connect(
         )
     if tls and secure_transport == "off":
         raise AddressError(f'{", ".join(sorted(tls))} need secure_transport "on" or "starttls"')
+    _check_numbers(connect_timeout, timeout, close_timeout, high_water_mark)
     rules = Policy.any() if policy is None else policy
     options = _with_name(tls, target)
 
@@ -104,7 +105,9 @@ def connect(
         if connector is None:
             return await open_direct(target, protocol, rules)
         rules.check_address(target)
-        return (await open_socket(await connector(target))).attach(protocol)
+        with held_to(target, rules):
+            carrier = await open_socket(await connector(target))
+        return carrier.attach(protocol)
 
     opener: Opener = open_plain
     if secure_transport != "off":
@@ -131,15 +134,40 @@ def connect(
     )
 
 
+_OF_CONTEXT = ("ssl_context", "ca_file", "client_certificate", "alpn")
+
+
 class DirectConnector:
     """A connector that calls ``connect`` with fixed options and waits until the socket is open."""
 
     def __init__(self, **options: Unpack[SocketOptions]) -> None:
         self._options = options
+        if options.get("secure_transport", "off") != "off":
+            # Reading the system's authorities takes long enough to do it once.
+            tls = {key: value for key, value in options.items() if key in _OF_CONTEXT}
+            rest = {key: value for key, value in options.items() if key not in _OF_CONTEXT}
+            rest["ssl_context"] = make_context(cast("TLSOptions", tls))
+            self._options = cast("SocketOptions", rest)
 
     async def __call__(self, address: AddressLike) -> Socket:
         """Return an open socket to the address, or raise a `TransportError`."""
         return await open_socket(connect(address, **self._options))
+
+
+def _check_numbers(
+    connect_timeout: object, timeout: object, close_timeout: object, high_water_mark: object
+) -> None:
+    for name, value, optional in (
+        ("connect_timeout", connect_timeout, True),
+        ("timeout", timeout, True),
+        ("close_timeout", close_timeout, False),
+        ("high_water_mark", high_water_mark, False),
+    ):
+        if value is None and optional:
+            continue
+        if not isinstance(value, int | float) or not value >= 0:
+            kind = "a number that is not negative" + (", or None" if optional else "")
+            raise AddressError(f"{name} must be {kind}, not {value!r}")
 
 
 async def open_socket(socket: Socket) -> Socket:

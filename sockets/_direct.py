@@ -7,6 +7,8 @@ import errno
 import os
 import socket
 from collections import deque
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import (
@@ -20,14 +22,17 @@ from wirekit._errors import (
 from ._address import Address, TCPAddress, UnixAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ._policy import Policy
 
-__all__ = ["open_direct"]
+__all__ = ["held_to", "open_direct"]
 
 _ATTEMPT_DELAY = 0.25  # RFC 8305 §5: Connection Attempt Delay
 _HTTP_PORTS = (80, 443)
+
+# The targets, with their policies, of each connect() that waits for a connector at this moment.
+_held: ContextVar[tuple[tuple[Address, Policy], ...]] = ContextVar("wirekit_held", default=())
 
 # What getaddrinfo gives: family, type, protocol, canonical name, socket address.
 _AddressInfo = tuple[int, int, int, str, Any]
@@ -42,7 +47,9 @@ async def open_direct(
         ConnectError: a subclass that says why there is no connection.
     """
     loop = asyncio.get_running_loop()
-    policy.check_address(address)
+    policies = [policy, *(wanted for target, wanted in _held.get() if target == address)]
+    for policy in policies:
+        policy.check_address(address)
     if isinstance(address, UnixAddress):
         try:
             transport, _ = await loop.create_unix_connection(lambda: protocol, address.path)
@@ -50,12 +57,15 @@ async def open_direct(
             raise _connect_error(address, [error]) from error
         return transport
     found = await _resolve(address)
-    allowed = policy.check_resolved(address, [info[4][0] for info in found])
-    found = [info for info in found if info[4][0] in allowed]
+    for policy in policies:
+        allowed = policy.check_resolved(address, [info[4][0] for info in found])
+        found = [info for info in found if info[4][0] in allowed]
+    checked = [info[4][0] for info in found]
     sock = await _race(address, _interleave(found))
     try:
-        policy.check_peer(address, sock.getpeername()[0], allowed)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for policy in policies:
+            policy.check_peer(address, sock.getpeername()[0], checked)
+        _keep_alive(sock)
         transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
     except BaseException as error:
         sock.close()
@@ -63,6 +73,25 @@ async def open_direct(
             raise _connect_error(address, [error]) from error
         raise
     return transport
+
+
+@contextmanager
+def held_to(address: Address, policy: Policy) -> Iterator[None]:
+    """Hold every direct connection to this address, made on our behalf meanwhile, to the policy."""
+    token = _held.set((*_held.get(), (address, policy)))
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Find out within two minutes that an idle peer has vanished (RFC 9293 §3.8.4)."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        option = getattr(socket, name, None)  # not every system has them
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _resolve(address: TCPAddress) -> list[_AddressInfo]:

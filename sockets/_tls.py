@@ -54,6 +54,10 @@ def make_context(options: TLSOptions) -> ssl.SSLContext:
     if unknown:
         raise AddressError(f"unknown option {', '.join(sorted(unknown))}")
     own = options.get("ssl_context")
+    if own is not None and not isinstance(own, ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+        raise AddressError(f"ssl_context must be an ssl.SSLContext, not {type(own).__name__}")
+    if isinstance(options.get("alpn"), str):
+        raise AddressError('alpn is a list of protocols, such as ["h2"]')
     if own is not None:
         beside = options.keys() & {"ca_file", "client_certificate", "alpn"}
         if beside:

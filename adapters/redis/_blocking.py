@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.resp import Argument, Reply
 
-__all__ = ["Blocking", "blocking"]
+__all__ = ["Blocking", "blocking", "replica_wait", "word_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Blocking:
 
 def blocking(command: Sequence[Argument]) -> Blocking | None:
     """Return how the command waits, or None if it does not."""
-    name = _word(command[0])
+    name = word_of(command[0])
     if name in ("XREAD", "XREADGROUP"):
         return _stream_read(command)
     found = _COMMANDS.get(name)
@@ -70,8 +70,18 @@ def blocking(command: Sequence[Argument]) -> Blocking | None:
     return Blocking(index, unit, sliceable, restore) if 0 < index < len(command) else None
 
 
+def replica_wait(command: Sequence[Argument]) -> float | None:
+    """Return how many seconds a WAIT or WAITAOF may take (infinity for 0), None for all else.
+
+    These ask about the writes of their own connection, so they cannot be sent on another.
+    """
+    if word_of(command[0]) not in ("WAIT", "WAITAOF") or len(command) < 3:
+        return None
+    return Blocking(len(command) - 1, 1000, False, _nothing).seconds(command)
+
+
 def _stream_read(command: Sequence[Argument]) -> Blocking | None:
-    words = [_word(argument) for argument in command]
+    words = [word_of(argument) for argument in command]
     position, index = 1, 0
     # Word for word: a group or a consumer may be called BLOCK or STREAMS.
     while position < len(words) and words[position] != "STREAMS":
@@ -84,7 +94,8 @@ def _stream_read(command: Sequence[Argument]) -> Blocking | None:
     return Blocking(index, 1000, "$" not in words[position:], _nothing)
 
 
-def _word(argument: Argument) -> str:
+def word_of(argument: Argument) -> str:
+    """Return an argument as a word in capitals, to compare it."""
     if isinstance(argument, bytes | bytearray | memoryview):
         return bytes(argument).decode("ascii", "replace").upper()
     return str(argument).upper()
@@ -107,7 +118,7 @@ def _push_back_many(command: Sequence[Argument], reply: Any) -> list[Argument] |
     # stood outermost, so it is pushed last.
     key, items = reply
     where = command[3 + int(cast("Any", command[2]))]
-    return ["LPUSH" if _word(where) == "LEFT" else "RPUSH", key, *reversed(items)]
+    return ["LPUSH" if word_of(where) == "LEFT" else "RPUSH", key, *reversed(items)]
 
 
 def _add_back(command: Sequence[Argument], reply: Any) -> list[Argument] | None:
@@ -140,6 +151,4 @@ _COMMANDS: dict[
     "BZMPOP": (1, 1, True, _add_back_many),
     "BLMOVE": (-1, 1, True, _nothing),
     "BRPOPLPUSH": (-1, 1, True, _nothing),
-    "WAIT": (-1, 1000, False, _nothing),
-    "WAITAOF": (-1, 1000, False, _nothing),
 }

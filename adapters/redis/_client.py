@@ -74,6 +74,7 @@ class Redis(Commands):
         backoff: how long to wait between attempts.
         max_bulk_length: bytes of the largest string accepted.
         max_elements: number of elements accepted in one reply.
+        max_reply_length: bytes accepted in one reply.
 
     Raises:
         AddressError: an option is wrong, or two do not go together.
@@ -103,6 +104,7 @@ class Redis(Commands):
         backoff: Backoff | None = None,
         max_bulk_length: int = 512 * 1024 * 1024,
         max_elements: int = 2**24,
+        max_reply_length: int = 2**30,
     ) -> None:
         if protocol not in (None, 2, 3):
             raise AddressError(f"protocol must be 2, 3 or None, not {protocol!r}")
@@ -128,6 +130,7 @@ class Redis(Commands):
             timeout=timeout,
             max_bulk_length=max_bulk_length,
             max_elements=max_elements,
+            max_reply_length=max_reply_length,
         )
         self._plans = Plans(protocol, legacy_responses=legacy_responses)
         self.decodes = decode_responses

@@ -12,7 +12,7 @@ from redis.commands import AsyncCoreCommands, AsyncRedisModuleCommands
 from wirekit._errors import ConnectError, RemoteProtocolError, SocketClosed, TransportError
 from wirekit.protocols.resp import VerbatimString, decode_text
 
-from ._blocking import Blocking, blocking
+from ._blocking import Blocking, blocking, replica_wait, word_of
 from ._cache import CACHEABLE, Cache
 from ._errors import DataError, ResponseError, connection_error
 from ._responses import Kind, Plan, Plans, plain, refuse
@@ -116,7 +116,9 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         try:
             return plan.callback(reply, **options)
         except (AttributeError, LookupError, TypeError, ValueError):
-            pass  # they would show what the reply was
+            if plan.custom:
+                raise
+            # redis-py's own fails on a reply that is not the command's; it would show the reply.
         raise connection_error(RemoteProtocolError("the reply is not one that the command has"))
 
     def _send(self, plan: Plan, command: tuple[Any, ...]) -> Awaitable[Reply]:
@@ -130,6 +132,7 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             how = blocking(command)
             if how is not None:
                 return await self._send_blocking(command, how)
+            self._refuse_long_wait(command)
         elif plan.kind is Kind.REFUSED:
             refuse(plan, command)
         connection = await self._connections.ready()
@@ -182,6 +185,15 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             command = how.limited(command, left)
             await asyncio.sleep(0)
         return await self._salvage.wait(command, how, left)
+
+    def _refuse_long_wait(self, command: tuple[Any, ...]) -> None:
+        limit = self._connections.settings.timeout
+        wait = replica_wait(command)
+        if wait is not None and limit is not None and wait >= limit:
+            raise DataError(
+                f"{word_of(command[0])} keeps every caller of this connection waiting: "
+                f"give it a time limit below the client's timeout of {limit} s"
+            )
 
     # What redis-py's command classes ask of a client.
 

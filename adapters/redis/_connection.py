@@ -170,9 +170,13 @@ class Connection(asyncio.BufferedProtocol):
         if self.error is not None:
             raise connection_error(self.error, sent=False)
         try:
-            return self._codec.send_buffers(*commands)
+            buffers = self._codec.send_buffers(*commands)
         except LocalProtocolError as error:
             raise DataError(str(error)) from None
+        if len(buffers) > 1:
+            # A caller who is cancelled goes on to change his buffer, which is not written yet.
+            return [piece if _is_fixed(piece) else bytes(piece) for piece in buffers]
+        return buffers
 
     async def writable(self) -> None:
         """Wait while the server takes bytes more slowly than they are written."""
@@ -408,4 +412,11 @@ def _is_message(reply: Reply) -> bool:
         and len(reply) > 0
         and isinstance(reply[0], bytes)
         and reply[0] in PUBSUB_KINDS
+    )
+
+
+def _is_fixed(piece: Buffer) -> bool:
+    """Whether nobody can change these bytes any more."""
+    return isinstance(piece, bytes) or (
+        isinstance(piece, memoryview) and isinstance(piece.obj, bytes)
     )

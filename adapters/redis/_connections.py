@@ -73,6 +73,7 @@ class Connections:
         self._slots = asyncio.Semaphore(max_dedicated if dial is not None else 1)
         self._idle: list[Connection] = []
         self._lent: set[Connection] = set()
+        self._passing = 0  # how many wait for it to be given back, to send one command
         self._given_back = asyncio.Event()
         self._holder: asyncio.Task[object] | None = None
         self._closed = asyncio.Event()
@@ -110,7 +111,7 @@ class Connections:
                 await self._renew()
             elif self._holder is not None:
                 self._refuse_holder()
-                await self._given_back.wait()
+                await self._until_given_back()
             elif shared.congested:
                 await shared.writable()
             else:
@@ -124,8 +125,10 @@ class Connections:
         """
         self._refuse_unless_open()
         self._refuse_holder()
-        await self._slots.acquire()
+        await self._slot()
         try:
+            if self._passing and self._dial is None:
+                await asyncio.sleep(0)  # whose commands only pass through goes first
             self._refuse_unless_open()
             if self._dial is None:
                 return self._take_shared()
@@ -190,6 +193,33 @@ class Connections:
             await closing
         if connecting is not None:
             await asyncio.wait([connecting])
+
+    async def _slot(self) -> None:
+        """Wait for a place among the connections that are lent."""
+        try:
+            # Those who share one connection take it in turns; nobody knows how many wait.
+            async with asyncio.timeout(None if self._dial is None else self.settings.timeout):
+                await self._slots.acquire()
+        except TimeoutError:
+            text = (
+                f"all connections beside the shared one are in use, and were for "
+                f"{self.settings.timeout} s: raise max_dedicated"
+            )
+            raise connection_error(BusyError(text), sent=False) from None
+
+    async def _until_given_back(self) -> None:
+        self._passing += 1
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                await self._given_back.wait()
+        except TimeoutError:
+            text = (
+                f"another task has had the client's only connection for {self.settings.timeout} s "
+                "(by WATCH, a blocking command, pub/sub or MONITOR); give the client a connector"
+            )
+            raise connection_error(BusyError(text), sent=False) from None
+        finally:
+            self._passing -= 1
 
     def _take_shared(self) -> Connection:
         shared = self._shared

@@ -48,7 +48,9 @@ class WatchError(ServerError, redis.exceptions.WatchError):
 
 def error_from_reply(reply: ErrorReply) -> ResponseError:
     """Return the exception for an error reply."""
-    theirs = cast("Callable[[str], Exception]", cast("Any", BaseParser).parse_error)(str(reply))
+    # "unknown command 'x', with args beginning with: …": those may be secret.
+    text = str(reply).partition(", with args beginning with")[0]
+    theirs = cast("Callable[[str], Exception]", cast("Any", BaseParser).parse_error)(text)
     error = cast("ResponseError", _joined(ResponseError, type(theirs))(*theirs.args))
     error.code = reply.code
     return error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from math import isinf
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from redis.client import EMPTY_RESPONSE
@@ -13,7 +11,7 @@ from redis.commands.core import AsyncScript
 from wirekit._errors import RemoteProtocolError
 from wirekit.protocols.resp import ErrorReply
 
-from ._blocking import blocking
+from ._blocking import blocking, word_of
 from ._errors import DataError, ResponseError, WatchError, connection_error, error_from_reply
 from ._responses import Kind, refuse
 
@@ -59,7 +57,6 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         self._plans = plans
         self._transaction = transaction
         self._stack: list[tuple[Plan, tuple[Any, ...], dict[str, Any]]] = []
-        self._blocking = False
         self._watched: Connection | None = None
         self._watching = False  # the server may still hold a WATCH of ours
         self._explicit = False
@@ -110,7 +107,13 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
     def _not_plain(self, plan: Plan, command: tuple[Any, ...]) -> None:
         if plan.kind is Kind.REFUSED:
             refuse(plan, command)
-        self._blocking = True
+        if not (self._transaction or self._explicit):
+            self._refuse_blocking(command)
+
+    def _refuse_blocking(self, command: tuple[Any, ...]) -> None:
+        # In MULTI they do not wait. Elsewhere a cancelled caller would lose what they popped.
+        if blocking(command) is not None:
+            raise DataError(f"{word_of(command[0])} cannot wait in a pipeline: call the client's")
 
     async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command at once, on the connection that watches."""
@@ -121,24 +124,9 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         refuse(plan, command)
         options.pop("keys", None)
         self._client.forget([command])
-        reply = await self._sent_alone(self._watched, plan, command)
+        self._refuse_blocking(command)
+        reply = await self._watched.send(command)
         return self._client.shape(plan, reply, options)
-
-    async def _sent_alone(
-        self, connection: Connection, plan: Plan, command: tuple[Any, ...]
-    ) -> Reply:
-        how = blocking(command) if plan.kind is Kind.BLOCKING else None
-        if how is None:
-            return await connection.send(command)
-        limit = self._connections.settings.timeout
-        connection.set_timeout(how.patience(command, limit))
-        try:
-            reply = await connection.send(command)
-        except asyncio.CancelledError:
-            self._release(reusable=False)  # nothing but the connection's end would end the wait
-            raise
-        connection.set_timeout(limit)
-        return reply
 
     # Watching.
 
@@ -178,7 +166,6 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
     async def reset(self) -> None:  # type: ignore[override]  # mixin: the command RESET
         """Forget the gathered commands and the watched keys."""
         self._stack = []
-        self._blocking = False
         self.scripts = set()
         self._explicit = False
         self._unwatch()
@@ -226,7 +213,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             if self._transaction or self._explicit:
                 replies = await self._run_transaction(commands)
             else:
-                replies = await self._run(stack, commands)
+                replies = await self._run(commands)
             self._client.forget(commands)
             return self._results(stack, replies, raise_on_error)
         finally:
@@ -240,22 +227,9 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             if not exists:
                 script.sha = await self.immediate_execute_command("SCRIPT LOAD", script.script)
 
-    async def _run(
-        self,
-        stack: list[tuple[Plan, tuple[Any, ...], dict[str, Any]]],
-        commands: list[tuple[Any, ...]],
-    ) -> list[Reply]:
+    async def _run(self, commands: list[tuple[Any, ...]]) -> list[Reply]:
         if self._watched is not None:
             return await self._watched.send_batch(commands)
-        if self._blocking:
-            connection = await self._connections.acquire()
-            try:
-                waits = sum(how.seconds(words) for words in commands if (how := blocking(words)))
-                limit = self._connections.settings.timeout
-                connection.set_timeout(None if limit is None or isinf(waits) else waits + limit)
-                return await connection.send_batch(commands)
-            finally:
-                self._connections.release(connection, reusable=connection.idle)
         connection = await self._connections.ready()
         return await connection.send_batch(commands)
 

@@ -10,6 +10,7 @@ from redis._parsers.response_callbacks import get_response_callbacks
 
 from wirekit.protocols.resp import Argument, VerbatimString
 
+from ._blocking import word_of
 from ._errors import DataError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Plan:
         advice: for a refused one, what to do instead.
         inner_sets: whether sets may stand inside the reply.
         callback: makes the reply what redis-py's users expect.
+        custom: whether it is the user's own.
     """
 
     words: tuple[bytes, ...]
@@ -43,6 +45,7 @@ class Plan:
     advice: str
     inner_sets: bool
     callback: Callable[..., Any] | None
+    custom: bool = False
 
 
 _BLOCKING = frozenset(
@@ -82,6 +85,11 @@ _REFUSED = {
     "CLIENT REPLY": "a command without a reply would be waited for in vain",
     "RESET": _FIXED,
     "QUIT": "use client.aclose()",
+    "AUTH": _FIXED + " (username=…, password=…, credentials=…)",
+    "CLIENT TRACKING": _FIXED + " (cache=…)",
+    "CLIENT CACHING": _FIXED + " (cache=…)",
+    "ASKING": _FIXED,
+    "REPLCONF": "a command without a reply would be waited for in vain",
     "SYNC": "replication is not a command with a reply",
     "PSYNC": "replication is not a command with a reply",
 }
@@ -103,6 +111,7 @@ class Plans:
     def __init__(self, protocol: Literal[2, 3] | None, *, legacy_responses: bool) -> None:
         table = get_response_callbacks(protocol, legacy_responses)
         self._callbacks = {str(name).upper(): callback for name, callback in table.items()}
+        self._custom: set[str] = set()
         self._plans = _Known(self._make)
         # From a command's name, for example "CONFIG GET", to its plan.
         self.of: Callable[[Argument], Plan] = self._plans.__getitem__
@@ -111,6 +120,7 @@ class Plans:
     def set_callback(self, name: str, callback: Callable[..., Any]) -> None:
         """Use another callback for the command."""
         self._callbacks[name.upper()] = callback
+        self._custom.add(name.upper())
         for spelling in self._spellings.pop(name.upper(), ()):
             del self._plans[spelling]
 
@@ -136,6 +146,7 @@ class Plans:
             advice,
             text in _INNER_SETS,
             self._callbacks.get(text),
+            text in self._custom,
         )
         if len(self._plans) < 10_000:  # names come from the caller, but perhaps from a user's text
             self._plans[name] = plan
@@ -163,13 +174,9 @@ def refuse(plan: Plan, command: tuple[Argument, ...]) -> None:
     Raises:
         DataError: it must not; the text says what to do instead.
     """
-    name = " ".join(
-        str(word, "utf-8", "replace") if isinstance(word, bytes) else str(word)
-        for word in command[:2]
-    )
+    name = " ".join(word_of(argument) for argument in command[:2])
     if plan.advice:
-        raise DataError(
-            f"{name.split(' ')[0] if not plan.words else name} cannot be sent here: {plan.advice}"
-        )
-    if name.upper() == "CLIENT REPLY":
-        raise DataError(f"{name} cannot be sent here: {_REFUSED['CLIENT REPLY']}")
+        name = name if plan.words else word_of(command[0])
+        raise DataError(f"{name} cannot be sent here: {plan.advice}")
+    if name in _REFUSED:
+        raise DataError(f"{name} cannot be sent here: {_REFUSED[name]}")

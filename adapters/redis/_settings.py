@@ -42,6 +42,7 @@ class Settings:
         tracking: whether the server is to tell which keys change (CLIENT TRACKING).
         timeout: seconds without a byte while a reply is due; also the limit for opening.
         max_bulk_length: bytes of the largest string that is accepted.
+        max_reply_length: bytes of one reply that are accepted.
         max_elements: number of elements of all aggregates of one reply that are accepted.
     """
 
@@ -55,6 +56,7 @@ class Settings:
     timeout: float | None = 30.0
     max_bulk_length: int = 512 * 1024 * 1024
     max_elements: int = 2**24
+    max_reply_length: int = 2**30
 
 
 async def open_connection(
@@ -73,6 +75,7 @@ async def open_connection(
             codec = Codec(
                 max_bulk_length=settings.max_bulk_length,
                 max_elements=settings.max_elements,
+                max_reply_length=settings.max_reply_length,
                 max_line_length=max(settings.max_bulk_length, 32),  # MONITOR shows all of a value
             )
             connection = Connection(socket, codec, timeout=settings.timeout)

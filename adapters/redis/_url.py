@@ -24,11 +24,14 @@ _SECONDS = ("timeout",)
 
 
 class URL(NamedTuple):
-    """What a URL says: where, whether by TLS, and the client's settings."""
+    """What a URL says: where, whether by TLS, and the client's settings, its password too."""
 
     address: Address
     tls: bool
     settings: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"URL({self.address}, tls={self.tls})"
 
 
 def parse_url(url: str) -> URL:

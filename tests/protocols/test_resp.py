@@ -670,3 +670,37 @@ def test_decode_text_of_what_is_no_list() -> None:
 def test_decode_text_of_what_is_no_text(reply: Any) -> None:
     with pytest.raises(UnicodeDecodeError):
         decode_text(reply)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_reply_may_not_be_longer_than_its_limit(size: int) -> None:
+    data = b"+OK\r\n*3\r\n" + 3 * b"$20\r\n01234567890123456789\r\n"
+    assert len(Codec(max_reply_length=58).receive_data(data)) == 2
+    codec = Codec(max_reply_length=57)
+
+    def receive() -> None:
+        for start in range(0, len(data), size):
+            codec.receive_data(data[start : start + size])
+
+    with pytest.raises(MessageTooLarge, match="a reply longer than max_reply_length at offset 5"):
+        receive()
+
+
+def test_keys_whose_hashes_a_server_can_choose_are_bounded() -> None:
+    numbers = b"".join(b":%d\r\n:1\r\n" % number for number in range(4097))
+    with pytest.raises(MessageTooLarge, match="keys"):
+        Codec().receive_data(b"%4097\r\n" + numbers)
+    aggregates = b"".join(b"*1\r\n:%d\r\n" % number for number in range(65))
+    with pytest.raises(MessageTooLarge, match="keys"):
+        Codec().receive_data(b"~65\r\n" + aggregates)
+    values = b"".join(b"$5\r\n%05d\r\n:1\r\n" % number for number in range(5000))
+    (numbered,) = Codec().receive_data(b"%5000\r\n" + values)
+    assert isinstance(numbered, dict)
+    assert len(numbered) == 5000
+
+
+def test_attributes_in_a_row_are_bounded_where_they_are_kept() -> None:
+    row = b"".join(b"|1\r\n:%d\r\n:1\r\n" % number for number in range(4097)) + b"+OK\r\n"
+    assert Codec().receive_data(row) == [b"OK"]
+    with pytest.raises(MessageTooLarge, match="attributes"):
+        Codec(keep_attributes=True).receive_data(row)

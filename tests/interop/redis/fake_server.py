@@ -19,6 +19,10 @@ NULL = b"_\r\n"
 HELLO = encode({b"server": b"redis", b"version": b"7.2.0", b"proto": 3, b"id": 7})
 
 
+def echo_server(command: Command) -> bytes:
+    return encode(command[-1])
+
+
 class Cut:
     """Where a session ends: after so many bytes from the server, in order or by a reset."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pytest
@@ -35,6 +35,16 @@ def publish(admin: Client, channel: str, numbers: range, size: int = 0) -> None:
     for number in numbers:
         pipe.publish(channel, b"%d" % number + b"." * size)
     pipe.execute()
+
+
+@pytest.fixture(autouse=True)
+def patient_server(server: RunningServer) -> Iterator[None]:
+    """The server never gives a slow subscriber up, as it does by default above 32 MB."""
+    with oracle(server) as admin:
+        limits = admin.config_get("client-output-buffer-limit")
+        admin.config_set("client-output-buffer-limit", "pubsub 0 0 0")
+        yield
+        admin.config_set("client-output-buffer-limit", limits["client-output-buffer-limit"])
 
 
 async def messages(pubsub: PubSub, count: int) -> list[dict[str, Any]]:
