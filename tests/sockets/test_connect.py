@@ -345,3 +345,19 @@ async def test_asyncio_streams_that_have_ended() -> None:
             await socket.write(b"x")
         with pytest.raises(AddressError, match="closed"):
             as_socket((reader, writer))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"connect_timeout": "5"},
+        {"timeout": -1},
+        {"close_timeout": None},
+        {"high_water_mark": -1},
+        {"secure_transport": "on", "alpn": "h2"},
+        {"secure_transport": "on", "ssl_context": "x"},
+    ],
+)
+async def test_options_that_cannot_be(options: Any) -> None:
+    with pytest.raises(AddressError):
+        connect("localhost:1", **options)

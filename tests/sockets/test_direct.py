@@ -21,7 +21,17 @@ from wirekit import (
     ResolveError,
     SocketClosed,
 )
-from wirekit.sockets import AddressLike, DirectConnector, Policy, Socket, connect, memory_pair
+from wirekit.sockets import (
+    AddressLike,
+    DirectConnector,
+    Policy,
+    Scope,
+    Socket,
+    connect,
+    memory_pair,
+    with_fallback,
+    with_retry,
+)
 
 from .carriers import below, returning, until
 
@@ -401,3 +411,24 @@ async def test_with_a_connector_names_and_literals_are_checked_and_nothing_is_re
         assert await other.read() == b"x"
     assert [str(address) for address in asked] == ["internal.example:5432"]
     assert resolver.asked == []
+
+
+@pytest.mark.parametrize(
+    "connector",
+    [DirectConnector(), with_retry(DirectConnector()), with_fallback(DirectConnector(), "h:1")],
+    ids=["direct", "retry", "fallback"],
+)
+async def test_a_policy_holds_for_the_direct_connections_of_a_connector(
+    connector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Resolver(monkeypatch, ["127.0.0.1"])
+    dialled = Dialled(monkeypatch, {})
+    policy = Policy.public_only()
+    with listening() as port:
+        address = ("evil.example", port)
+        refused = await outcome(connect(address, policy=policy, connector=connector))
+        assert isinstance(refused, BlockedError)
+        async with Scope(policy=policy) as scope:
+            refused = await outcome(scope.connect(address, connector=connector))
+            assert isinstance(refused, BlockedError)
+    assert dialled.addresses == []

@@ -19,8 +19,6 @@ from wirekit.adapters.redis._blocking import blocking
         (["BLMPOP", 1.5, 1, "a", "LEFT"], 1.5, True, 1),
         (["BZMPOP", 0, 1, "a", "MIN"], math.inf, True, 1),
         (["BZPOPMIN", "a", 1], 1.0, True, 2),
-        (["WAIT", 1, 250], 0.25, False, 2),
-        (["WAITAOF", 1, 0, 0], math.inf, False, 3),
         (["XREAD", "BLOCK", 500, "STREAMS", "x", "0"], 0.5, True, 2),
         (["XREAD", "COUNT", 1, "block", b"0", "STREAMS", "x", "$"], math.inf, False, 4),
         (["XREADGROUP", "GROUP", "g", "c", "BLOCK", 9, "STREAMS", "x", ">"], 0.009, True, 5),

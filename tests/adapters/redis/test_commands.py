@@ -265,3 +265,62 @@ def test_every_command_of_redis_py_is_there() -> None:
     assert len(names) > 300
     assert names <= {*dir(Redis)}
     assert issubclass(Redis, Commands)
+
+
+async def test_a_cancelled_caller_may_change_his_buffer(client: Any) -> None:
+    buffer = bytearray(b"x" * 20_000)
+    task = asyncio.create_task(client.set("big", buffer))
+    await asyncio.sleep(0)
+    task.cancel()
+    buffer.clear()
+    keys = [f"k{number}" for number in range(300)]
+    assert await asyncio.gather(*(client.set(key, key) for key in keys)) == [True] * 300
+    assert await client.mget(keys) == [key.encode() for key in keys]
+    assert await client.get("big") in (None, b"x" * 20_000)
+
+
+async def test_blocked_callers_let_others_pass(client: Any) -> None:
+    blocked = [asyncio.create_task(client.blpop("nothing", timeout=0)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    for number in range(3):
+        assert await client.incr("n") == number + 1
+    for task in blocked:
+        task.cancel()
+    await asyncio.gather(*blocked, return_exceptions=True)
+
+
+async def test_wait_asks_on_the_connection_that_wrote(client: Any) -> None:
+    await client.set("k", "v")
+    assert await client.wait(1, 50) == 0  # there is no replica: the time limit passes
+    with pytest.raises(DataError, match="WAIT keeps every caller of this connection waiting"):
+        await client.wait(1, 0)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("REPLCONF", "ACK", "0"),
+        ("CLIENT", bytearray(b"reply"), "SKIP"),
+        ("AUTH", "low", "secret"),
+        ("CLIENT", "TRACKING", "OFF"),
+    ],
+)
+async def test_what_would_change_the_connection_is_refused(
+    client: Any, command: tuple[Any, ...]
+) -> None:
+    with pytest.raises(DataError, match="cannot be sent here") as caught:
+        await client.execute(*command)
+    assert "secret" not in str(caught.value)
+
+
+async def test_an_unknown_command_does_not_show_its_arguments(client: Any) -> None:
+    with pytest.raises(ResponseError, match="unknown command") as caught:
+        await client.execute("SETT", "k", "secret")
+    assert "secret" not in str(caught.value)
+
+
+async def test_an_error_of_ones_own_callback_is_shown(client: Any) -> None:
+    await client.set("k", "xyz")
+    client.set_response_callback("GET", lambda reply, **_: int(reply))
+    with pytest.raises(ValueError, match="xyz"):
+        await client.get("k")

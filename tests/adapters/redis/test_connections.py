@@ -343,3 +343,22 @@ async def test_closing_twice_and_half_way() -> None:
         connections.release(lent)
         await connections.aclose()
         await connections.aclose()
+
+
+async def test_nobody_waits_for_ever_for_a_connection_of_his_own() -> None:
+    arguments: dict[str, Any] = {"max_dedicated": 1, "attempts": 1, "backoff": Backoff()}
+    connections = Connections(
+        Settings(timeout=0.1),
+        socket=None,
+        dial=Dialler(server()),
+        on_push=lambda push: None,
+        on_renewed=lambda: None,
+        **arguments,
+    )
+    await connections.open()
+    first = await connections.acquire()
+    with pytest.raises(wirekit.BusyError, match="max_dedicated"):
+        await connections.acquire()
+    connections.release(first)
+    assert await connections.acquire() is first
+    await connections.aclose()
