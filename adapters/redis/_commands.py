@@ -32,6 +32,9 @@ _FOREIGN = frozenset([set, VerbatimString])  # redis-py has no such replies
 _SLICE = 1.0  # seconds for which a blocking command may keep the only connection
 
 
+_PLAIN = Kind.PLAIN  # looked up for every command
+
+
 class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[misc]  # its mixins disagree on command_info
     """redis-py's commands, sent on the connections of a client: the part of it that is busy."""
 
@@ -81,7 +84,14 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         keys = options.pop("keys", None)
         try:
             if self._cache is None:
-                reply = await self._send(plan, command)
+                # _send() without the call, since nearly everything passes here.
+                connection = self._connections.current
+                if connection is None or connection.congested or plan.kind is not _PLAIN:
+                    reply = await self._send_slowly(plan, command)
+                else:
+                    reply = await connection.send(command)
+                if reply.__class__ is bytes and plan.callback is None and not self.decodes:
+                    return reply
             else:
                 reply = await self._send_cached(self._cache, plan, command, keys)
         except ResponseError:
@@ -123,7 +133,7 @@ class Commands(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
 
     def _send(self, plan: Plan, command: tuple[Any, ...]) -> Awaitable[Reply]:
         connection = self._connections.current
-        if connection is not None and plan.kind is Kind.PLAIN and not connection.congested:
+        if connection is not None and plan.kind is _PLAIN and not connection.congested:
             return connection.send(command)
         return self._send_slowly(plan, command)
 

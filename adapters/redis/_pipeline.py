@@ -261,7 +261,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
         results: list[Any] = []
         shape = self._client.shape
         decodes = self._client.decodes
-        for index, ((plan, command, options), reply) in enumerate(zip(stack, replies, strict=True)):
+        for (plan, command, options), reply in zip(stack, replies, strict=True):
             if reply.__class__ is bytes and plan.callback is None and not decodes:
                 results.append(reply)  # by far the most frequent
                 continue
@@ -271,7 +271,7 @@ class Pipeline(AsyncRedisModuleCommands, AsyncCoreCommands):  # type: ignore[mis
             elif EMPTY_RESPONSE in options:
                 results.append(options[EMPTY_RESPONSE])
             else:
-                error = self._noted(error_from_reply(reply), index + 1, command)
+                error = self._noted(error_from_reply(reply), len(results) + 1, command)
                 if raise_on_error:
                     raise error
                 results.append(error)

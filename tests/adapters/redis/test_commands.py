@@ -321,6 +321,10 @@ async def test_an_unknown_command_does_not_show_its_arguments(client: Any) -> No
 
 async def test_an_error_of_ones_own_callback_is_shown(client: Any) -> None:
     await client.set("k", "xyz")
-    client.set_response_callback("GET", lambda reply, **_: int(reply))
+
+    def as_number(reply: Any, **_: Any) -> int:
+        return int(reply)
+
+    client.set_response_callback("GET", as_number)
     with pytest.raises(ValueError, match="xyz"):
         await client.get("k")
