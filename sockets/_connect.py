@@ -220,7 +220,7 @@ def as_socket(
         return _adopt_socket(carrier, remote_address, secure_transport, options)
     if isinstance(carrier, tuple) and len(carrier) == 2:  # pyright: ignore[reportUnnecessaryIsInstance, reportUnnecessaryComparison] - callers without types
         reader, writer = carrier
-        if isinstance(reader, asyncio.StreamReader) and isinstance(writer, asyncio.StreamWriter):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if isinstance(reader, asyncio.StreamReader) and isinstance(writer, asyncio.StreamWriter):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
             return _adopt_streams(reader, writer, remote_address, secure_transport, options)
     raise TypeError(
         "a socket is a wirekit Socket, a connected socket.socket, an asyncio transport or "
