@@ -22,7 +22,7 @@ from wirekit._errors import (
 from ._address import Address, TCPAddress, UnixAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from ._policy import Policy
 
@@ -76,7 +76,7 @@ async def open_direct(
 
 
 @contextmanager
-def held_to(address: Address, policy: Policy) -> Iterator[None]:
+def held_to(address: Address, policy: Policy) -> Generator[None]:
     """Hold every direct connection to this address, made on our behalf meanwhile, to the policy."""
     token = _held.set((*_held.get(), (address, policy)))
     try:
