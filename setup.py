@@ -10,7 +10,14 @@ import platform
 from setuptools import Extension, setup
 
 # Ordinary Python that also compiles; tests/test_build.py compares the list with the .pxd files.
-MODULES = ("wirekit.protocols.resp",)
+MODULES = (
+    "wirekit.protocols.resp",
+    "wirekit.protocols.postgres._codecs",
+    "wirekit.protocols.postgres._query",
+    "wirekit.protocols.postgres._record",
+    "wirekit.protocols.postgres._rows",
+    "wirekit.protocols.postgres.codec",
+)
 
 skip = bool(os.environ.get("WIREKIT_SKIP_CYTHON"))
 require = bool(os.environ.get("WIREKIT_REQUIRE_CYTHON"))

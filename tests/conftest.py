@@ -194,3 +194,24 @@ def server(request: pytest.FixtureRequest) -> RunningServer:
     """Redis and Valkey in turn."""
     running: RunningServer = request.getfixturevalue(f"{request.param}_server")
     return running
+
+
+@pytest.fixture(scope="session")
+def postgres15(certificate_authority: CertificateAuthority) -> Iterator[RunningServer]:
+    """A PostgreSQL 15 server for the whole run, with TLS."""
+    with servers.postgres_server(major=15, tls=certificate_authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres18() -> Iterator[RunningServer]:
+    """A PostgreSQL 18 server for the whole run, without TLS."""
+    with servers.postgres_server(major=18) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["postgres15", "postgres18"])
+def postgres(request: pytest.FixtureRequest) -> RunningServer:
+    """PostgreSQL 15 and 18 in turn."""
+    running: RunningServer = request.getfixturevalue(request.param)
+    return running

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import servers
+from tests.servers import _postgres
 
 if TYPE_CHECKING:
     from tests.servers import CertificateAuthority, RunningServer
@@ -262,3 +263,179 @@ def test_unavailable_program_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(servers.ServerUnavailable, match="no-such-package"):
         servers.find_program("nothing")
+
+
+# Postgres ------------------------------------------------------------------------------------
+
+PASSWORDS = {
+    "postgres": "",
+    "trust_user": "",
+    "scram_user": "scram secret",
+    "md5_user": "md5 secret",
+    "password_user": "password secret",
+}
+ENDLESS = "DO $$ BEGIN LOOP END LOOP; END $$"
+
+
+class PsqlFailed(Exception):
+    pass
+
+
+def start_psql(
+    server: RunningServer, query: str, password: str = "", **parameters: str
+) -> subprocess.Popen[str]:
+    program = servers.find_program("postgres15").path.resolve().with_name("psql")
+    source = {
+        "host": server.host,
+        "port": str(server.port),
+        "user": "trust_user",
+        "dbname": "wirekit",
+        "sslmode": "disable",
+        **parameters,
+    }
+    return subprocess.Popen(
+        [program, "-XAtw", "-c", query, " ".join(f"{k}='{v}'" for k, v in source.items())],
+        env={"PGPASSWORD": password, "HOME": str(server.directory)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def psql(server: RunningServer, query: str, password: str = "", **parameters: str) -> str:
+    """Return the answer to a query, fields separated by bars."""
+    with start_psql(server, query, password, **parameters) as process:
+        answer, error = process.communicate(timeout=20)
+    if process.returncode != 0:
+        raise PsqlFailed(error)
+    return answer.strip()
+
+
+def test_postgres_answers_and_says_who_it_is(postgres: RunningServer) -> None:
+    assert postgres.name == f"postgres{postgres.version.split('.')[0]}"
+    assert psql(postgres, "SHOW server_version").split()[0] == postgres.version
+    assert postgres.version in postgres.log()
+    facts = "pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype"
+    database = f"SELECT {facts} FROM pg_database WHERE datname = 'wirekit'"
+    assert psql(postgres, database) == "trust_user|UTF8|C.UTF-8|C.UTF-8"
+    assert psql(postgres, "SHOW timezone") == "UTC"
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize("user", PASSWORDS)
+def test_postgres_logins(postgres: RunningServer, user: str, unix: bool) -> None:
+    host = str(postgres.directory) if unix else postgres.host
+    password = PASSWORDS[user]
+    assert psql(postgres, "SELECT session_user", password, user=user, host=host) == user
+    if password:
+        with pytest.raises(PsqlFailed, match="password authentication failed"):
+            psql(postgres, "SELECT 1", "wrong", user=user, host=host)
+
+
+def test_postgres_asks_for_passwords_by_the_methods_promised(postgres: RunningServer) -> None:
+    rules = "SELECT user_name[1], auth_method FROM pg_hba_file_rules WHERE type = 'host'"
+    assert dict(line.split("|") for line in psql(postgres, rules, user="postgres").split()) == {
+        "postgres": "trust",
+        "trust_user": "trust",
+        "scram_user": "scram-sha-256",
+        "md5_user": "md5",
+        "password_user": "password",
+        "all": "scram-sha-256",
+    }
+    stored = "SELECT rolpassword LIKE 'md5%' FROM pg_authid WHERE rolname = 'md5_user'"
+    assert psql(postgres, stored, user="postgres") == "t"
+
+
+def test_postgres_certificates(postgres15: RunningServer) -> None:
+    assert postgres15.tls_port == postgres15.port
+    files = postgres15.certificates
+    assert files is not None
+    verified = {"sslmode": "verify-full", "sslrootcert": str(files.authority)}
+    own = {"sslcert": str(files.client_certificate), "sslkey": str(files.client_key)}
+    secured = "SELECT session_user, ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    assert psql(postgres15, secured, user="cert_user", **verified, **own) == "cert_user|t"
+    assert psql(postgres15, secured, **verified) == "trust_user|t"
+    assert psql(postgres15, secured) == "trust_user|f"
+    with pytest.raises(PsqlFailed, match="requires a valid client certificate"):
+        psql(postgres15, secured, user="cert_user", **verified)
+
+
+def test_postgres_config_rules_and_users() -> None:
+    with servers.postgres_server(
+        config={"work_mem": "5MB", "cluster_name": "it's \\me"},
+        hba=["host all trust_user 127.0.0.1/32 reject"],
+        users={"alice": "CREATEDB PASSWORD 'wonder'"},
+    ) as server:
+        assert psql(server, "SHOW work_mem", "wonder", user="alice") == "5MB"
+        assert psql(server, "SHOW cluster_name", "wonder", user="alice") == "it's \\me"
+        with pytest.raises(PsqlFailed, match="rejects"):
+            psql(server, "SELECT 1")
+
+
+def test_postgres_that_cannot_be_made_says_why() -> None:
+    with (
+        pytest.raises(servers.ServerFailed, match=r"(?s)postgres failed.*NONSENSE"),
+        servers.postgres_server(users={"alice": "NONSENSE"}),
+    ):
+        raise AssertionError("it started")
+
+
+def test_postgres_where_its_user_cannot_get_at_the_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = servers.find_program("postgres18")
+    package = found.path.parents[2]
+    for source in (found.path.parents[1], package.with_name(f"{package.name}.libs")):
+        shutil.copytree(source, tmp_path / source.relative_to(package.parent))
+    tmp_path.chmod(0o700)
+    hidden = replace(found, path=tmp_path / found.path.relative_to(package.parent))
+    monkeypatch.setattr("tests.servers._postgres.find_program", lambda _: hidden)
+    with servers.postgres_server(major=18) as server:
+        used = Path(server.launch.command[0])
+        assert used.is_relative_to(server.directory if os.geteuid() == 0 else tmp_path)
+        assert psql(server, "SHOW server_version") == found.version
+
+
+def test_postgres_a_taken_port_is_given_up_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    free_port = servers.free_port
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        offered = iter([occupied.getsockname()[1], free_port()])
+        monkeypatch.setattr("tests.servers._postgres.free_port", lambda: next(offered))
+        with servers.postgres_server() as server:
+            assert psql(server, "SHOW port") == str(server.port)
+
+
+@pytest.mark.parametrize("major", [15, 18])
+def test_postgres_kill_with_a_busy_client_then_start(major: int) -> None:
+    with servers.postgres_server(major=major) as server:
+        psql(server, "CREATE TABLE kept ()")
+        with start_psql(server, ENDLESS) as busy:
+            while psql(server, f"SELECT count(*) FROM pg_stat_activity WHERE {BUSY}") == "0":
+                pass
+            server.kill()
+            error = busy.communicate(timeout=20)[1]
+        assert "closed the connection unexpectedly" in error
+        assert "FATAL" not in error
+        with pytest.raises(PsqlFailed, match="refused"):
+            psql(server, "SELECT 1")
+        server.start()
+        assert psql(server, "SELECT 'kept'::regclass") == "kept"
+        server.restart()
+        assert psql(server, "SELECT 'kept'::regclass") == "kept"
+
+
+@pytest.mark.parametrize("end", END)
+def test_nothing_of_postgres_is_left_behind_however_the_parent_ends(end: str) -> None:
+    script = textwrap.dedent(
+        f"""
+        import os, signal
+        from tests import servers
+        block = servers.postgres_server()
+        server = block.__enter__()
+        print(server.directory, server.port, flush=True)
+        input()
+        {END[end]}
+        """
+    )

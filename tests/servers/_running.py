@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import random
+import select
 import shutil
 import signal
 import socket
@@ -39,6 +40,7 @@ class Launch:
     unix_path: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     user: str | None = None  # for programs that refuse to run as root
+    clean_up: str = ":"  # for the shell: removes what it may have left outside its directory
 
 
 running_servers: list[RunningServer] = []
@@ -63,6 +65,7 @@ class RunningServer:
     launch: Launch = field(repr=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
     _guard: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    _lifeline: int = field(default=-1, init=False, repr=False)
 
     @property
     def log_path(self) -> Path:
@@ -89,7 +92,9 @@ class RunningServer:
         if self.is_running:
             raise RuntimeError(f"{self.name} is running already")
         user = self.launch.user
-        with self.log_path.open("ab") as log:
+        # Only the server and its children hold the other end, so this end sees the last one go.
+        self._lifeline, held_by_server = os.pipe()
+        with self.log_path.open("ab") as log, os.fdopen(held_by_server, "wb"):
             self._process = subprocess.Popen(
                 self.launch.command,
                 cwd=self.directory,
@@ -97,10 +102,11 @@ class RunningServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=[held_by_server],
                 user=user,
                 extra_groups=[] if user is not None and os.geteuid() == 0 else None,
             )
-        self._guard = _start_guard(self._process.pid, self.directory)
+        self._guard = _start_guard(self._process.pid, self.directory, self.launch)
         running_servers.append(self)
         deadline = time.monotonic() + START_TIMEOUT
         while not self.launch.is_ready():
@@ -137,11 +143,12 @@ class RunningServer:
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
             return
-        self._process.send_signal(how)
-        try:
-            self._process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        if how is not signal.SIGKILL:
+            self._process.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_TIMEOUT)
+        if self.is_running:
+            _kill_with_children(self._process.pid)
             self._process.wait()
         with contextlib.suppress(ProcessLookupError):  # its own children, which it may have left
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -151,6 +158,16 @@ class RunningServer:
             self._guard.communicate()
             self._guard = None
         running_servers.remove(self)
+        self._wait_for_children()
+        subprocess.run(["/bin/sh", "-c", self.launch.clean_up], cwd=self.directory, check=True)
+
+    def _wait_for_children(self) -> None:
+        poll = select.poll()
+        poll.register(self._lifeline, select.POLLHUP)
+        all_gone = poll.poll(STOP_TIMEOUT * 1000)
+        os.close(self._lifeline)
+        if not all_gone:
+            raise ServerFailed(self._failure("left a process behind"))
 
 
 @atexit.register
@@ -159,15 +176,43 @@ def _stop_all() -> None:
         server.kill()
 
 
-def _start_guard(process_group: int, directory: Path) -> subprocess.Popen[bytes]:
+def _kill_with_children(pid: int) -> None:
+    """Kill a process and its children, be they in process groups of their own, as Postgres' are."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)  # so that it neither makes more of them nor sees them go
+    for child in _children(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    if listed.exists():
+        return [int(child) for child in listed.read_text().split()]
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+    return [int(child) for child in found.stdout.split()]
+
+
+GUARD = """
+while read -r line; do :; done
+kill -s STOP "$1"
+children=$(cat "/proc/$1/task/$1/children" || pgrep -P "$1")
+kill -s KILL -- $children "-$1"
+cd "$2" && eval "$3"
+cd / && rm -rf -- "$2"
+"""
+
+
+def _start_guard(pid: int, directory: Path, launch: Launch) -> subprocess.Popen[bytes]:
     """Start what ends the server when this process is gone, be it by SIGKILL.
 
     The guard waits for the end of its standard input, whose other end only this process holds.
     (Linux's PDEATHSIG would follow the thread that started the server, not the process.)
     """
-    script = 'while read -r line; do :; done; kill -s KILL -- "-$1"; rm -rf -- "$2"'
     return subprocess.Popen(
-        ["/bin/sh", "-c", script, "guard", str(process_group), str(directory)],
+        ["/bin/sh", "-c", GUARD, "guard", str(pid), str(directory), launch.clean_up],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -192,13 +237,15 @@ def run_server(
     directory = Path(tempfile.mkdtemp(prefix=f"wirekit-{program.name}-"))
     keep_log = False
     try:
+        give(directory, user)
         files = certificates.write(directory) if certificates is not None else None
         server = _start_on_free_ports(program, prepare, directory, files, user)
         try:
             yield server
-        except Exception as exc:
-            keep_log = True
-            exc.add_note(f"{server.log_path}:\n{server.log(lines=20)}")
+        except BaseException as exc:
+            if isinstance(exc, Exception):
+                keep_log = True
+                exc.add_note(f"{server.log_path}:\n{server.log(lines=20)}")
             server.kill()
             raise
         server.stop()
@@ -218,9 +265,7 @@ def _start_on_free_ports(
 ) -> RunningServer:
     for attempts_left in reversed(range(5)):
         launch = prepare(directory)
-        if user is not None and os.geteuid() == 0:
-            for path in (directory, *directory.rglob("*")):
-                shutil.chown(path, user)
+        give(directory, user)
         server = RunningServer(
             name=program.name,
             version=program.version,
@@ -241,6 +286,13 @@ def _start_on_free_ports(
         else:
             return server
     raise AssertionError("unreachable: the last attempt raises")
+
+
+def give(directory: Path, user: str | None) -> None:
+    """Make the user the owner of a directory and all within, where we may."""
+    if user is not None and os.geteuid() == 0:
+        for path in (directory, *directory.rglob("*")):
+            shutil.chown(path, user)
 
 
 def _clear(directory: Path, *, keep_log: bool) -> None:

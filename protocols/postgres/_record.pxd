@@ -1,0 +1,18 @@
+cimport cython
+
+
+@cython.final
+cdef class RecordKeys:
+    cdef readonly tuple names
+    cdef readonly dict positions
+
+
+@cython.freelist(256)
+cdef class Record:
+    cdef RecordKeys _keys
+    cdef tuple _values
+
+
+cdef tuple _comparable(other)
+@cython.locals(record=Record)
+cpdef make_record(record_class, RecordKeys keys, tuple values)

@@ -1,0 +1,249 @@
+# cython: annotation_typing=False
+"""Rows in and out: DataRow to `Record` in place, and values to Bind's parameters or COPY's rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wirekit._errors import LocalProtocolError, RemoteProtocolError
+
+from .. import _native
+from ._codecs import TypeCodec
+from ._record import Record, RecordKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._backend import RowDescription
+
+__all__ = ["DescribedRowReader", "InvalidValue", "RowReader", "RowSink", "RowWriter", "TextRowReader"]
+
+
+class InvalidValue(LocalProtocolError):
+    """A value cannot be sent as the type it is wanted as; ``__cause__`` says why.
+
+    Attributes:
+        number: which of the values, from 0.
+    """
+
+    def __init__(self, number: int, type_name: str) -> None:
+        super().__init__(f"value {number + 1} is no {type_name}")
+        self.number = number
+
+
+class RowSink:
+    """What a codec gives each DataRow of a result to, in place."""
+
+    __slots__ = ()
+
+    def describe(self, description: RowDescription) -> None:
+        """Take the description that came before the rows, if one was asked for."""
+
+    def read_row(self, data: bytes, start: int, end: int) -> None:
+        """Take the body of a DataRow, ``data[start:end]``.
+
+        Raises:
+            RemoteProtocolError: it is not what was described.
+            Exception: what a decoder of the user's raised.
+        """
+        raise NotImplementedError
+
+    def take(self) -> Any:
+        """Return what became of the rows so far, and forget them."""
+        raise NotImplementedError
+
+
+class RowReader(RowSink):
+    """Makes `Record` objects, or of a subclass.
+
+    Args:
+        keys: the names of the columns.
+        codecs: of the columns.
+        record_class: what to make.
+    """
+
+    __slots__ = ("_atomic", "_codecs", "_exact", "_keys", "_record_class", "_rows", "_width")
+
+    def __init__(
+        self,
+        keys: RecordKeys,
+        codecs: Sequence[TypeCodec],
+        record_class: type[Record] = Record,
+    ) -> None:
+        self._keys = keys
+        self._codecs = tuple(codecs)
+        self._width = len(self._codecs)
+        if len(keys.names) != self._width:
+            raise ValueError("as many names as codecs are needed")
+        self._record_class = record_class
+        self._exact = record_class is Record
+        self._atomic = self._exact and all([codec.atomic for codec in self._codecs])
+        self._rows: list[Any] = []
+
+    def read_row(self, data: bytes, start: int, end: int) -> None:
+        if end - start < 2:
+            raise RemoteProtocolError("a row too short for its column count")
+        count = _native.read_uint16(data, start)
+        if count != self._width:
+            text = f"a row of {count} columns where {self._width} were described"
+            raise RemoteProtocolError(text)
+        position = start + 2
+        items = _native.new_items(count)
+        for number in range(count):
+            if end - position < 4:
+                raise RemoteProtocolError("a row that ends before its last column")
+            length = _native.read_int32(data, position)
+            position += 4
+            if length >= 0:
+                if length > end - position:
+                    raise RemoteProtocolError("a column longer than its row")
+                codec = self._codecs[number]
+                _native.set_item(items, number, codec.read(data, position, position + length))
+                position += length
+            elif length == -1:
+                _native.set_item(items, number, None)
+            else:
+                raise RemoteProtocolError("a column of negative length")
+        if position != end:
+            raise RemoteProtocolError("a row longer than its columns")
+        values = _native.to_tuple(items)
+        if self._exact:
+            record = Record.__new__(Record)
+        else:
+            record = self._record_class.__new__(self._record_class)
+        record._keys = self._keys
+        record._values = values
+        if self._atomic:
+            # No cycle can go through these, so the garbage collector need not follow them.
+            _native.untrack(values)
+            _native.untrack(record)
+        self._rows.append(record)
+
+    def take(self) -> list[Any]:
+        rows = self._rows
+        self._rows = []
+        return rows
+
+
+class DescribedRowReader(RowSink):
+    """Makes of each result what the reader for its description makes.
+
+    Args:
+        make_reader: gives that reader.
+    """
+
+    __slots__ = ("_make_reader", "_reader")
+
+    def __init__(self, make_reader: Callable[[RowDescription], RowSink]) -> None:
+        self._make_reader = make_reader
+        self._reader: RowSink | None = None
+
+    def describe(self, description: RowDescription) -> None:
+        self._reader = self._make_reader(description)
+
+    def read_row(self, data: bytes, start: int, end: int) -> None:
+        if self._reader is None:
+            raise RemoteProtocolError("a row without a description")
+        self._reader.read_row(data, start, end)
+
+    def take(self) -> Any:
+        reader = self._reader
+        self._reader = None
+        return [] if reader is None else reader.take()
+
+
+class TextRowReader(RowSink):
+    """Makes tuples of ``str | None``, whatever the columns: for the simple protocol's rows."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        self._rows: list[Any] = []
+
+    def read_row(self, data: bytes, start: int, end: int) -> None:
+        if end - start < 2:
+            raise RemoteProtocolError("a row too short for its column count")
+        position = start + 2
+        values: list[Any] = []
+        for _ in range(_native.read_uint16(data, start)):
+            if end - position < 4:
+                raise RemoteProtocolError("a row that ends before its last column")
+            length = _native.read_int32(data, position)
+            position += 4
+            if length == -1:
+                values.append(None)
+                continue
+            if length < 0 or length > end - position:
+                raise RemoteProtocolError("a column longer than its row")
+            values.append(_native.read_text(data, position, position + length))
+            position += length
+        if position != end:
+            raise RemoteProtocolError("a row longer than its columns")
+        self._rows.append(tuple(values))
+
+    def take(self) -> list[Any]:
+        rows = self._rows
+        self._rows = []
+        return rows
+
+
+class RowWriter:
+    """Writes values by their codecs.
+
+    Args:
+        codecs: of the parameters or columns.
+    """
+
+    __slots__ = ("_codecs", "formats")
+
+    def __init__(self, codecs: Sequence[TypeCodec]) -> None:
+        self._codecs = tuple(codecs)
+        self.formats = tuple([codec.format for codec in self._codecs])
+
+    def write(self, out: bytearray, values: Any) -> None:
+        """Append a field for each value, as Bind has them.
+
+        Raises:
+            InvalidValue: one of them cannot be sent; nothing is appended then.
+            LocalProtocolError: there are more or fewer than codecs.
+        """
+        if type(values) is not tuple and type(values) is not list:
+            values = tuple(values)
+        count = len(self._codecs)
+        if len(values) != count:
+            text = f"{count} values are wanted, and {len(values)} were given"
+            raise LocalProtocolError(text)
+        size = len(out)
+        number = 0
+        try:
+            for number in range(count):
+                value = values[number]
+                if value is None:
+                    _native.append_int32(out, -1)
+                else:
+                    codec = self._codecs[number]
+                    codec.write(out, value)
+        except BaseException as exc:
+            del out[size:]
+            if not isinstance(exc, Exception):
+                raise
+            raise InvalidValue(number, self._codecs[number].name) from exc
+
+    def write_row(self, out: bytearray, values: Any) -> None:
+        """Append a row of binary COPY: the number of fields, and the fields.
+
+        Raises:
+            InvalidValue, LocalProtocolError: as `write`.
+        """
+        size = len(out)
+        _native.append_int16(out, len(self._codecs))
+        try:
+            self.write(out, values)
+        except BaseException:
+            del out[size:]
+            raise
+
+    def write_rows(self, out: bytearray, rows: Any) -> None:
+        """Append many rows of binary COPY."""
+        for values in rows:
+            self.write_row(out, values)
