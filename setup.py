@@ -13,9 +13,13 @@ from setuptools import Extension, setup
 MODULES = (
     "wirekit.protocols.resp",
     "wirekit.protocols.postgres._codecs",
+    "wirekit.protocols.postgres._containers",
+    "wirekit.protocols.postgres._numeric",
     "wirekit.protocols.postgres._query",
     "wirekit.protocols.postgres._record",
     "wirekit.protocols.postgres._rows",
+    "wirekit.protocols.postgres._scalars",
+    "wirekit.protocols.postgres._temporal",
     "wirekit.protocols.postgres.codec",
 )
 

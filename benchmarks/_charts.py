@@ -220,7 +220,7 @@ def growth(results: Sequence[Result], classes: Mapping[str, str]) -> str:
     if not lows:
         return ""
     places = sorted({result.row.growth[1] for result in results if result.row.growth})
-    axes = _Axes(places, min(lows), max(highs))
+    axes = _Axes(places, results[0].row.growth_of, min(lows), max(highs))
     parts = [axes.grid()]
     ends: list[tuple[float, str, float]] = []
     for participant, line in points.items():
@@ -229,19 +229,19 @@ def growth(results: Sequence[Result], classes: Mapping[str, str]) -> str:
         last_place, last = line[-1]
         ends.append((axes.y(last.median), participant, axes.x(last_place)))
     parts += _end_labels(ends, classes)
-    unit = results[0].row.unit
+    row = results[0].row
     return tag(
         "svg",
         "".join(parts),
         viewBox=f"0 0 {WIDE} {HIGH}",
         role="img",
-        aria_label=f"{unit} over the number of tasks; the figures stand in the table",
+        aria_label=f"{row.unit} over the number of {row.growth_of}s; the figures stand in the table",
         class_="growth",
     )
 
 
 def _points(results: Sequence[Result]) -> dict[str, list[tuple[int, Spread]]]:
-    """Return each participant's spreads by the number of tasks, in ascending order."""
+    """Return each participant's spreads by the place on the x axis, in ascending order."""
     points: dict[str, list[tuple[int, Spread]]] = {}
     for result in sorted(results, key=lambda result: result.row.growth or ("", 0)):
         for series in result.series:
@@ -252,10 +252,11 @@ def _points(results: Sequence[Result]) -> dict[str, list[tuple[int, Spread]]]:
 
 
 class _Axes:
-    """Where a number of tasks and a value lie on the growth chart."""
+    """Where a number of tasks, or whatever grows, and a value lie on the growth chart."""
 
-    def __init__(self, places: Sequence[int], low: float, high: float) -> None:
+    def __init__(self, places: Sequence[int], of: str, low: float, high: float) -> None:
         self._places = places
+        self._of = of
         self._first = math.log10(places[0])
         self._last = math.log10(places[-1])
         # Whole decades would waste half the chart; a little room below and above is enough.
@@ -286,7 +287,7 @@ class _Axes:
                     parts.append(_text(label, LEFT - 10, y + 4.5, class_="tick end"))
         for place in self._places:
             parts.append(_line(self.x(place), TOP, self.x(place), BOTTOM, "grid"))
-            label = f"{grouped(place)} {'task' if place == 1 else 'tasks'}"
+            label = f"{grouped(place)} {self._of}{'' if place == 1 else 's'}"
             parts.append(_text(label, self.x(place), BOTTOM + 24, class_="tick middle"))
         return "".join(parts)
 

@@ -103,8 +103,8 @@ def _method(report: Report) -> str:
     points = [
         f"All take their turn within each of {report.rounds} rounds, in one process, on one "
         "server, after a warm-up; the order rotates from round to round.",
-        "Every participant sends the same commands for the same keys, and its replies are compared "
-        "with the expected values.",
+        "Every participant does the same work on the same data, and what it gets is compared with "
+        "the expected values.",
         "A ratio is taken round by round and says how many times better ours is; its median is "
         "shown. Above 1 ours is ahead, also where less is better.",
         "The floor is no library but a bare socket: what machine, kernel and server allow.",

@@ -55,7 +55,8 @@ class Goal:
 class Row:
     """One line of the result: what is measured, in which unit, and the goal set for it.
 
-    ``growth`` names the growth chart that the row is a point of, and its place on the x axis.
+    ``growth`` names the growth chart that the row is a point of, and its place on the x axis, which
+    is so many ``growth_of``.
     """
 
     key: str
@@ -64,18 +65,34 @@ class Row:
     lower_is_better: bool = False
     goal: Goal | None = None
     growth: tuple[str, int] | None = None
+    growth_of: str = "task"
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much work is done: ``seconds`` is what one timed sample should last at least."""
+    """How much work is done: ``seconds`` is what one timed sample should last at least.
+
+    ``list_items`` and ``big_mebibytes`` are the size of Redis' list and big value, ``rows`` and
+    ``most_rows`` that of a big result of Postgres and of its biggest, ``copy_mebibytes`` that of
+    its big COPY.
+    """
 
     seconds: float = 0.3
     list_items: int = 100_000
     big_mebibytes: int = 512
+    rows: int = 100_000
+    most_rows: int = 1_000_000
+    copy_mebibytes: int = 1024
 
 
-QUICK = Scale(seconds=0.03, list_items=10_000, big_mebibytes=16)
+QUICK = Scale(
+    seconds=0.03,
+    list_items=10_000,
+    big_mebibytes=16,
+    rows=10_000,
+    most_rows=100_000,
+    copy_mebibytes=16,
+)
 
 
 class Participant(ABC):

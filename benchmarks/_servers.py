@@ -35,6 +35,7 @@ BUILD_TIMEOUT = 600.0
 # What serves where no engine does, by the service's name in compose.yaml.
 LOCAL: dict[str, Callable[[], AbstractContextManager[RunningServer]]] = {
     "redis": local_servers.redis_server,
+    "postgres": local_servers.postgres_server,
 }
 
 

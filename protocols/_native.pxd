@@ -2,10 +2,45 @@
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.datetime cimport (
+    PyDate_Check,
+    PyDateTime_Check,
+    PyTime_Check,
+    date_day,
+    date_month,
+    date_new,
+    date_year,
+    datetime_day,
+    datetime_hour,
+    datetime_microsecond,
+    datetime_minute,
+    datetime_month,
+    datetime_new,
+    datetime_second,
+    datetime_year,
+    import_datetime,
+    time_hour,
+    time_microsecond,
+    time_minute,
+    time_new,
+    time_second,
+    timedelta_new,
+)
 from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        object (*tp_alloc)(PyTypeObject *of, Py_ssize_t count)
+        int (*tp_descr_set)(object slot, object owner, object value) except -1
+    PyTypeObject *Py_TYPE(object value)
+    object PyUnicode_New(Py_ssize_t size, unsigned int maxchar)
+    unsigned char *PyUnicode_1BYTE_DATA(object text)
+    object PyList_New(Py_ssize_t count)
+    void PyList_SET_ITEM(object items, Py_ssize_t number, object value)
+    object _PyLong_FromByteArray(
+        const unsigned char *data, size_t size, int little, int is_signed
+    )
     double PyFloat_Unpack4(const char *data, int little) except? -1.0
     double PyFloat_Unpack8(const char *data, int little) except? -1.0
     int PyFloat_Pack4(double number, char *data, int little) except -1
@@ -47,6 +82,10 @@ cdef inline uint64_t read_uint64(const unsigned char *data, Py_ssize_t position)
 
 cdef inline int64_t read_int64(const unsigned char *data, Py_ssize_t position) noexcept:
     return <int64_t>read_uint64(data, position)
+
+
+cdef inline object read_uint128(const unsigned char *data, Py_ssize_t position):
+    return _PyLong_FromByteArray(data + position, 16, 0, 0)
 
 
 cdef inline double read_float4(const unsigned char *data, Py_ssize_t position) except? -1.0:
@@ -140,3 +179,135 @@ cdef inline tuple to_tuple(tuple items):
 
 cdef inline void untrack(value) noexcept:
     PyObject_GC_UnTrack(<void *>value)
+
+
+cdef inline list new_list(Py_ssize_t count):
+    return <list>PyList_New(count)
+
+
+cdef inline void set_list_item(list items, Py_ssize_t number, value) noexcept:
+    Py_INCREF(value)
+    PyList_SET_ITEM(items, number, value)
+
+
+cdef inline object new_ascii(Py_ssize_t size):
+    return PyUnicode_New(size, 127)
+
+
+cdef inline unsigned char *ascii_bytes(room) noexcept:
+    return PyUnicode_1BYTE_DATA(room)
+
+
+cdef inline object to_text(room):
+    return room
+
+
+cdef inline object new_object(of):
+    return (<PyTypeObject *>of).tp_alloc(<PyTypeObject *>of, 0)
+
+
+cdef inline int set_slot(slot, owner, value) except -1:
+    return Py_TYPE(slot).tp_descr_set(slot, owner, value)
+
+
+# The proleptic Gregorian calendar by counting years from March on, so that a leap day is a year's
+# last day: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+
+cdef struct _Civil:
+    int year
+    int month
+    int day
+
+
+cdef inline _Civil _civil_of_days(uint32_t days) noexcept:
+    """From days since 0001-01-01, which are 306 since 0000-03-01."""
+    cdef uint32_t shifted = days + 306
+    cdef uint32_t era = shifted // 146097
+    cdef uint32_t day_of_era = shifted % 146097
+    cdef uint32_t year_of_era = (
+        day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096
+    ) // 365
+    cdef uint32_t day_of_year = day_of_era - (
+        365 * year_of_era + year_of_era // 4 - year_of_era // 100
+    )
+    cdef uint32_t month = (5 * day_of_year + 2) // 153
+    cdef _Civil civil
+    civil.day = <int>(day_of_year - (153 * month + 2) // 5 + 1)
+    civil.month = <int>(month + 3 if month < 10 else month - 9)
+    civil.year = <int>(year_of_era + era * 400 + (1 if month >= 10 else 0))
+    return civil
+
+
+cdef inline uint32_t _days_of_civil(uint32_t year, uint32_t month, uint32_t day) noexcept:
+    cdef uint32_t shifted = year - 1 if month <= 2 else year
+    cdef uint32_t era = shifted // 400
+    cdef uint32_t year_of_era = shifted % 400
+    cdef uint32_t from_march = month - 3 if month > 2 else month + 9
+    cdef uint32_t day_of_year = (153 * from_march + 2) // 5 + day - 1
+    cdef uint32_t day_of_era = (
+        year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year
+    )
+    return era * 146097 + day_of_era - 306
+
+
+cdef inline int prepare_datetime() except -1:
+    import_datetime()
+    return 0
+
+
+cdef inline object date_of_days(uint32_t days):
+    cdef _Civil civil = _civil_of_days(days)
+    return date_new(civil.year, civil.month, civil.day)
+
+
+cdef inline int32_t days_of_date(value) except -1:
+    return <int32_t>_days_of_civil(date_year(value), date_month(value), date_day(value))
+
+
+cdef inline object datetime_of_microseconds(uint64_t microseconds, tzinfo):
+    cdef _Civil civil = _civil_of_days(<uint32_t>(microseconds // 86400000000))
+    cdef uint64_t of_day = microseconds % 86400000000
+    cdef uint32_t second = <uint32_t>(of_day // 1000000)
+    return datetime_new(
+        civil.year,
+        civil.month,
+        civil.day,
+        <int>(second // 3600),
+        <int>(second // 60 % 60),
+        <int>(second % 60),
+        <int>(of_day % 1000000),
+        tzinfo,
+    )
+
+
+cdef inline int64_t microseconds_of_datetime(value) except -1:
+    cdef int64_t days = _days_of_civil(
+        datetime_year(value), datetime_month(value), datetime_day(value)
+    )
+    cdef int64_t seconds = (
+        (datetime_hour(value) * 60 + datetime_minute(value)) * 60 + datetime_second(value)
+    )
+    return (days * 86400 + seconds) * 1000000 + datetime_microsecond(value)
+
+
+cdef inline object time_of_microseconds(uint64_t microseconds, tzinfo):
+    cdef uint32_t second = <uint32_t>(microseconds // 1000000)
+    return time_new(
+        <int>(second // 3600),
+        <int>(second // 60 % 60),
+        <int>(second % 60),
+        <int>(microseconds % 1000000),
+        tzinfo,
+    )
+
+
+cdef inline int64_t microseconds_of_time(value) except -1:
+    cdef int64_t seconds = (time_hour(value) * 60 + time_minute(value)) * 60 + time_second(value)
+    return seconds * 1000000 + time_microsecond(value)
+
+
+cdef inline object timedelta_of(int64_t days, int64_t microseconds):
+    # Days are floored, because the C API takes seconds and microseconds as an int each.
+    cdef int64_t whole = microseconds // 86400000000
+    cdef int64_t rest = microseconds - whole * 86400000000
+    return timedelta_new(<int>(days + whole), <int>(rest // 1000000), <int>(rest % 1000000))

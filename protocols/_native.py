@@ -7,6 +7,7 @@ length. Both do the same.
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
 from operator import index
 from struct import Struct
 from typing import Any
@@ -20,7 +21,17 @@ __all__ = [
     "append_int64",
     "as_float8",
     "as_int64",
+    "ascii_bytes",
+    "date_of_days",
+    "datetime_of_microseconds",
+    "days_of_date",
+    "microseconds_of_datetime",
+    "microseconds_of_time",
+    "new_ascii",
     "new_items",
+    "new_list",
+    "new_object",
+    "prepare_datetime",
     "put_int32",
     "read_float4",
     "read_float8",
@@ -28,10 +39,16 @@ __all__ = [
     "read_int32",
     "read_int64",
     "read_text",
+    "read_uint128",
     "read_uint16",
     "read_uint32",
     "read_uint64",
     "set_item",
+    "set_list_item",
+    "set_slot",
+    "time_of_microseconds",
+    "timedelta_of",
+    "to_text",
     "to_tuple",
     "untrack",
 ]
@@ -80,6 +97,11 @@ def read_uint64(data: bytes, position: int) -> int:
     """Return the unsigned integer of 8 bytes."""
     number: int = _UINT64.unpack_from(data, position)[0]
     return number
+
+
+def read_uint128(data: bytes, position: int) -> int:
+    """Return the unsigned integer of 16 bytes."""
+    return int.from_bytes(data[position : position + 16], "big")
 
 
 def read_float4(data: bytes, position: int) -> float:
@@ -182,3 +204,92 @@ def to_tuple(items: list[Any]) -> tuple[Any, ...]:
 
 def untrack(value: Any) -> None:
     """Tell the garbage collector that ``value`` is in no cycle; it is made of atoms."""
+
+
+def new_list(count: int) -> list[Any]:
+    """Return a list with room for ``count`` items, each to be put in its place by `set_list_item`."""
+    return [None] * count
+
+
+def set_list_item(items: list[Any], number: int, value: Any) -> None:
+    """Put an item in its place in a new list, once."""
+    items[number] = value
+
+
+# ASCII text that is filled in place; in Python a bytearray has to do until it is full.
+
+
+def new_ascii(size: int) -> bytearray:
+    """Return room for ``size`` characters."""
+    return bytearray(size)
+
+
+def ascii_bytes(room: bytearray) -> bytearray:
+    """Return the characters, each of which is to be set to its code."""
+    return room
+
+
+def to_text(room: bytearray) -> str:
+    """Return the filled text."""
+    return room.decode("ascii")
+
+
+# Objects whose constructors do more than is needed.
+
+
+def new_object(of: type[Any]) -> Any:
+    """Return an object of a class with slots, without ``__init__``; not for its subclasses."""
+    return of.__new__(of)
+
+
+def set_slot(slot: Any, owner: Any, value: Any) -> None:
+    """Set what ``__slots__`` made the descriptor ``slot`` for, whatever ``__setattr__`` says."""
+    slot.__set__(owner, value)
+
+
+# Dates and times; days and microseconds are counted from 0001-01-01 on.
+
+_FIRST = datetime.min
+
+
+def prepare_datetime() -> None:
+    """Make ready for what follows; to be called when a module is imported."""
+
+
+def date_of_days(days: int) -> date:
+    """Return the date so many days after 0001-01-01, up to 9999-12-31."""
+    return date.fromordinal(days + 1)
+
+
+def days_of_date(value: date) -> int:
+    """Return how many days after 0001-01-01 it is."""
+    return value.toordinal() - 1
+
+
+def datetime_of_microseconds(microseconds: int, tzinfo: Any) -> datetime:
+    """Return the datetime so long after 0001-01-01, up to the end of 9999, with this tzinfo."""
+    return (_FIRST + timedelta(microseconds=microseconds)).replace(tzinfo=tzinfo)
+
+
+def microseconds_of_datetime(value: datetime) -> int:
+    """Return how long after 0001-01-01 it is by its own clock, whatever its tzinfo."""
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    return ((value.toordinal() - 1) * 86400 + seconds) * 1000000 + value.microsecond
+
+
+def time_of_microseconds(microseconds: int, tzinfo: Any) -> time:
+    """Return the time so long after midnight, less than a day, with this tzinfo."""
+    seconds, microsecond = divmod(microseconds, 1000000)
+    minutes, second = divmod(seconds, 60)
+    return time(minutes // 60, minutes % 60, second, microsecond, tzinfo)
+
+
+def microseconds_of_time(value: time) -> int:
+    """Return how long after midnight it is."""
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    return seconds * 1000000 + value.microsecond
+
+
+def timedelta_of(days: int, microseconds: int) -> timedelta:
+    """Return the sum of the two, which is less than 1 000 000 000 days either way."""
+    return timedelta(days, 0, microseconds)

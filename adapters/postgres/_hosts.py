@@ -194,6 +194,8 @@ def _one_each(ports: Sequence[int | None], count: int) -> Sequence[int | None]:
 
 def _attempts(host: str, port: int, hostaddr: str) -> list[Attempt]:
     if hostaddr:
+        if host:
+            _tcp_address(host, port)  # TLS needs a name that can stand in a certificate
         return [Attempt(host or hostaddr, port, _tcp_address(hostaddr, port))]
     names = [host] if host else DEFAULT_HOSTS
     return [Attempt(name, port, _address(name, port)) for name in names]

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from ._hosts import Attempt
 
-__all__ = ["SSLMode", "SSLNegotiation", "TLSPlan", "TLSStep", "make_tls_plan", "one_of"]
+__all__ = [
+    "SSLMode",
+    "SSLNegotiation",
+    "TLSPlan",
+    "TLSStep",
+    "demands_tls",
+    "make_tls_plan",
+    "one_of",
+]
 
 SSLMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 SSLNegotiation = Literal["postgres", "direct"]
@@ -95,8 +103,10 @@ class TLSPlan:
         A ``"tls"`` socket is TLS already when it opens, if ``negotiation`` is direct; if not, it
         is one for ``start_tls()``, which needs no further options.
         """
-        if step == "plain" or self.context is None:
+        if step == "plain":
             return {"secure_transport": "off"}
+        if self.context is None:
+            raise ValueError(f"there is no TLS with sslmode={self.sslmode}")
         return {
             "secure_transport": "on" if self.negotiation == "direct" else "starttls",
             "ssl_context": self.context,
@@ -160,6 +170,15 @@ def make_tls_plan(
     if sslmode == "disable":
         return TLSPlan()
     return TLSPlan(sslmode, negotiation, context or _make_context(sslmode, parameters))
+
+
+def demands_tls(parameters: Mapping[str, str]) -> bool:
+    """Whether the connection parameters demand TLS.
+
+    Raises:
+        ClientConfigurationError: they contradict each other.
+    """
+    return _sslmode(parameters) in _DEMANDING
 
 
 def _sslmode(parameters: Mapping[str, str]) -> SSLMode:
@@ -270,7 +289,9 @@ def _load_client_certificate(context: ssl.SSLContext, parameters: Mapping[str, s
         # A password is always given, so that OpenSSL never asks for one on the terminal.
         context.load_cert_chain(certificate, key, password=lambda: password)
     except OSError as error:
-        raise _unusable("sslcert or sslkey", f"{certificate}, {key or certificate}", error) from error
+        raise _unusable(
+            "sslcert or sslkey", f"{certificate}, {key or certificate}", error
+        ) from error
 
 
 def _default_file(name: str) -> str | None:

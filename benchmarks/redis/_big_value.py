@@ -6,22 +6,17 @@ process; it prints the seconds of SET, the seconds of GET and its peak in MiB as
 
 from __future__ import annotations
 
-import asyncio
-import json
-import resource
 import sys
 import time
-from pathlib import Path
 
-from benchmarks._loops import loop_factory, running_loop
 from benchmarks._model import Address, Row, Scale, Workload, WrongReply
+from benchmarks._process import MEBIBYTE, be_process, figures_of, peak_mebibytes
 from benchmarks.redis._client import RedisParticipant
 from benchmarks.redis._data import BIG_KEY
 
 __all__ = ["BigValue", "main"]
 
 PATTERN = b"wirekit!"
-MEBIBYTE = 1 << 20
 
 
 class BigValue(Workload[RedisParticipant]):
@@ -42,23 +37,9 @@ class BigValue(Workload[RedisParticipant]):
 
     async def sample(self, participant: RedisParticipant, address: Address) -> tuple[float, ...]:
         host, port = address
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.redis._big_value"),
-            *(participant.name, host, str(port), str(self._mebibytes), running_loop()),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
+        return await figures_of(
+            "benchmarks.redis._big_value", participant.name, host, str(port), str(self._mebibytes)
         )
-        try:
-            output, complaint = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        if process.returncode != 0:
-            lines = complaint.decode(errors="replace").splitlines() or [f"{process.returncode}"]
-            raise RuntimeError(f"the process failed: {lines[-1]}")
-        return tuple(json.loads(output))
 
 
 async def _set_and_get(client: RedisParticipant, address: Address, size: int) -> list[float]:
@@ -76,20 +57,7 @@ async def _set_and_get(client: RedisParticipant, address: Address, size: int) ->
         await client.close()
     if len(reply) != size or reply.count(PATTERN) != size // len(PATTERN):
         raise WrongReply(f"{len(reply)} bytes came back for {size}")
-    return [set_seconds, get_seconds, _peak_mebibytes()]
-
-
-def _peak_mebibytes() -> float:
-    """Return the highest resident size of this process.
-
-    Linux counts into ``ru_maxrss`` what the parent had before ``exec``; VmHWM has not this flaw.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (MEBIBYTE if sys.platform == "darwin" else 1024)
+    return [set_seconds, get_seconds, peak_mebibytes()]
 
 
 def main(arguments: list[str]) -> None:
@@ -99,10 +67,7 @@ def main(arguments: list[str]) -> None:
     name, host, port, mebibytes, loop = arguments
     client = ADAPTER.participant(name)()
     assert isinstance(client, RedisParticipant)
-    with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
-        work = _set_and_get(client, (host, int(port)), int(mebibytes) * MEBIBYTE)
-        figures = runner.run(work)
-    sys.stdout.write(json.dumps(figures))
+    be_process(_set_and_get(client, (host, int(port)), int(mebibytes) * MEBIBYTE), loop)
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ class SparseVector:
         values: what stands there.
 
     Raises:
-        ValueError: an index is outside the dimensions.
+        ValueError: an index is outside the dimensions, or these are negative.
         TypeError: something is not a number, or ``dimensions`` is missing or too much.
     """
 
@@ -181,9 +181,11 @@ class SparseVector:
             numbers = array("d", cast("Iterable[float]", elements))
             indices = list(range(len(numbers)))
             dimensions = len(numbers)
+        self.dimensions = index(dimensions)
+        if dimensions < 0:
+            raise ValueError("a negative number of dimensions")
         if indices and not 0 <= indices[0] <= indices[-1] < dimensions:
             raise ValueError("sparse vector index out of bounds")
-        self.dimensions = index(dimensions)
         self.indices = tuple(compress(indices, numbers))
         self.values = tuple(filter(None, numbers))
 
@@ -221,8 +223,8 @@ def decode_sparsevec(data: bytes) -> SparseVector:
     elements = dict(zip(items[:count], items[count:], strict=True))
     try:
         vector = SparseVector(elements, dimensions)
-    except ValueError:
-        raise malformed("sparsevec", "an index outside the dimensions") from None
+    except ValueError as exc:
+        raise malformed("sparsevec", str(exc)) from None
     if vector.indices != items[:count]:
         raise malformed("sparsevec", "zeros, or indices that do not ascend")
     return vector

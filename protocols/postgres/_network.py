@@ -87,14 +87,14 @@ def _encode(address: bytes, prefix_length: int, *, is_cidr: bool) -> bytes:
     return bytes([family, prefix_length, is_cidr, len(address)]) + address
 
 
-# Hardware addresses. What section 8.9.4 documents is taken, and octets of one digit.
+# Hardware addresses. What section 8.9.4 documents is taken, and octets of fewer or more digits.
 
-_OCTETS = re.compile(r"[0-9a-f]{1,2}(?:(:[0-9a-f]{1,2}){5}|(-[0-9a-f]{1,2}){5})", re.ASCII)
+_OCTETS = re.compile(r"0*[0-9a-f]{1,2}(?:(:0*[0-9a-f]{1,2}){5}|(-0*[0-9a-f]{1,2}){5})")
 _GROUPS = re.compile(
-    r"[0-9a-f]{12}|[0-9a-f]{6}[:-][0-9a-f]{6}|[0-9a-f]{4}([.-])[0-9a-f]{4}\1[0-9a-f]{4}", re.ASCII
+    r"[0-9a-f]{12}|[0-9a-f]{6}[:-][0-9a-f]{6}|[0-9a-f]{4}([.-])[0-9a-f]{4}\1[0-9a-f]{4}"
 )
 # Octets with one and the same separator after any of them.
-_LONG = re.compile(r"(?:[0-9a-f]{2})+(?:([:.-])(?:[0-9a-f]{2}+\1?)*)?", re.ASCII)
+_LONG = re.compile(r"(?:[0-9a-f]{2})+(?:([:.-])(?:[0-9a-f]{2}\1?)*)?")
 _SEPARATOR = re.compile(r"[:.-]")
 _WHITESPACE = " \t\n\r\f\v"
 

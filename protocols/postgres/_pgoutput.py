@@ -295,7 +295,8 @@ class _Reader:
             elif kind == b"u":
                 value = UNCHANGED
             elif kind != b"n":
-                raise self.fault("a value that is none of 'n', 'u', 't' and 'b'")
+                wrong = f"{kind!r} where one of b'nutb' must stand" if kind else "cut short"
+                raise self.fault(wrong)
             if column.is_key or not only_key:
                 row[column.name] = value
         self._position = position

@@ -11,7 +11,7 @@ cdef bytes _SYNC
 @cython.final
 @cython.freelist(64)
 cdef class ExtendedQuery:
-    cdef bytearray _data
+    cdef readonly bytearray data
     cdef readonly Py_ssize_t count
     cdef readonly RowSink sink
     cdef readonly bint sync

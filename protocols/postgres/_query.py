@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError
 
-from .. import _native
+from wirekit.protocols import _native
 from ._frontend import Bind
-from ._rows import RowSink, RowWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from ._rows import RowSink, RowWriter
 
 __all__ = ["ExtendedQuery", "PreparedQuery"]
 
@@ -29,21 +30,22 @@ class ExtendedQuery:
     last pair's, with the rows of all.
 
     Attributes:
+        data: as it stands on the wire.
         count: number of pairs.
         sink: takes the rows, None drops them.
         sync: whether a Sync ends it.
     """
 
-    __slots__ = ("_data", "count", "sink", "sync")
+    __slots__ = ("count", "data", "sink", "sync")
 
-    _data: bytearray
+    data: bytearray
     count: int
     sink: RowSink | None
     sync: bool
 
     def encode(self) -> bytes:
         """Return the messages as they stand on the wire."""
-        return bytes(self._data)
+        return bytes(self.data)
 
 
 class PreparedQuery:
@@ -115,7 +117,7 @@ def _finish(out: bytearray, sink: RowSink | None, count: int, sync: bool) -> Ext
     if sync:
         _native.append_bytes(out, _SYNC)
     query = ExtendedQuery()
-    query._data = out
+    query.data = out
     query.count = count
     query.sink = sink
     query.sync = sync

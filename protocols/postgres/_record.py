@@ -110,17 +110,19 @@ class Record:
 
 def _comparable(other: object) -> tuple[Any, ...] | None:
     if isinstance(other, Record):
-        return other._values
+        return other._values  # noqa: SLF001
     return other if isinstance(other, tuple) else None
 
 
-def _unpickle(record_class: type[Record], names: tuple[str, ...], values: tuple[Any, ...]) -> Record:
+def _unpickle(
+    record_class: type[Record], names: tuple[str, ...], values: tuple[Any, ...]
+) -> Record:
     return make_record(record_class, RecordKeys(names), values)
 
 
 def make_record(record_class: type[Record], keys: RecordKeys, values: tuple[Any, ...]) -> Record:
     """Return a record; there must be as many keys as values."""
     record = Record.__new__(record_class)
-    record._keys = keys
-    record._values = values
+    record._keys = keys  # noqa: SLF001
+    record._values = values  # noqa: SLF001
     return record

@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError, RemoteProtocolError
 
-from .. import _native
-from ._codecs import TypeCodec
-from ._record import Record, RecordKeys
+from wirekit.protocols import _native
+
+from ._record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._backend import RowDescription
+    from ._codecs import TypeCodec
+    from ._record import RecordKeys
 
-__all__ = ["DescribedRowReader", "InvalidValue", "RowReader", "RowSink", "RowWriter", "TextRowReader"]
+__all__ = [
+    "DescribedRowReader",
+    "InvalidValue",
+    "RowReader",
+    "RowSink",
+    "RowWriter",
+    "TextRowReader",
+]
 
 
 class InvalidValue(LocalProtocolError):
@@ -77,7 +86,7 @@ class RowReader(RowSink):
             raise ValueError("as many names as codecs are needed")
         self._record_class = record_class
         self._exact = record_class is Record
-        self._atomic = self._exact and all([codec.atomic for codec in self._codecs])
+        self._atomic = self._exact and _all_atomic(self._codecs)
         self._rows: list[Any] = []
 
     def read_row(self, data: bytes, start: int, end: int) -> None:
@@ -111,8 +120,8 @@ class RowReader(RowSink):
             record = Record.__new__(Record)
         else:
             record = self._record_class.__new__(self._record_class)
-        record._keys = self._keys
-        record._values = values
+        record._keys = self._keys  # noqa: SLF001 - a record is made in place
+        record._values = values  # noqa: SLF001
         if self._atomic:
             # No cycle can go through these, so the garbage collector need not follow them.
             _native.untrack(values)
@@ -123,6 +132,10 @@ class RowReader(RowSink):
         rows = self._rows
         self._rows = []
         return rows
+
+
+def _all_atomic(codecs: Sequence[TypeCodec]) -> bool:
+    return all(codec.atomic for codec in codecs)
 
 
 class DescribedRowReader(RowSink):

@@ -6,7 +6,18 @@ Source: PostgreSQL documentation, chapter 8, "Data Types".
 from __future__ import annotations
 
 import builtins
-from typing import Any, Generic, Literal, Protocol, Self, SupportsFloat, TypeVar, cast, overload, TYPE_CHECKING
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    Self,
+    SupportsFloat,
+    TypeVar,
+    cast,
+    overload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -189,7 +200,7 @@ class BitString:
             bytes_ = builtins.bytes(((bitlength or 0) + 7) // 8)
         if bitlength is None:
             bitlength = len(bytes_) * 8
-        if (bitlength + 7) // 8 != len(bytes_):
+        if bitlength < 0 or (bitlength + 7) // 8 != len(bytes_):
             raise ValueError("invalid bit length specified")
         self = cls()
         self._bytes = builtins.bytes(bytes_)
@@ -269,6 +280,9 @@ class BitString:
         if not 0 <= index < self._bitlength:
             raise IndexError("index out of range")
         return self._bytes[index // 8] >> 7 - index % 8 & 1
+
+    def __iter__(self) -> Iterator[int]:
+        return map(int, self._digits())
 
     def __len__(self) -> int:
         return self._bitlength

@@ -39,6 +39,7 @@ cdef object _ERROR
 cdef dict _READY
 cdef dict _DUE
 cdef dict _BARE
+cdef dict _ANSWERED_BY
 
 
 cdef class Codec:
@@ -112,8 +113,10 @@ cdef class Codec:
     @cython.locals(pieces=list, count=Py_ssize_t, query=ExtendedQuery)
     cdef list _pack(self, tuple messages)
     cdef void _expect_query(self, ExtendedQuery query) except *
-    @cython.locals(due=int)
     cdef void _pack_message(self, message, list pieces) except *
+    cdef void _pack_copy_data(self, message, list pieces) except *
+    @cython.locals(due=int)
+    cdef void _pack_open(self, message, kind) except *
     cdef void _pack_copying(self, message, kind) except *
     cdef void _pack_opening(self, message, kind) except *
     cdef _refuse_output(self, message)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
 
-from .. import _native
+from wirekit.protocols import _native
+
 from . import _backend, _frontend
 from ._backend import (
     BindComplete,
@@ -30,13 +31,13 @@ from ._backend import (
 )
 from ._decoding import decode_message
 from ._query import ExtendedQuery
-from ._rows import RowSink
 
 if TYPE_CHECKING:
     from wirekit.protocols._buffer import Buffer
 
     from ._backend import Event
     from ._frontend import Message
+    from ._rows import RowSink
 
 __all__ = ["Codec", "State"]
 
@@ -362,7 +363,7 @@ class Codec:
 
     def _data_row(self, data: bytes, start: int, end: int) -> None:
         head = self._head
-        if not (head == _EXECUTE or (self._bound and (head == _BOUND or head == _QUERY))):
+        if not (head == _EXECUTE or (self._bound and head in (_BOUND, _QUERY))):
             raise self._out_of_turn("DataRow")
         if self._copy != _COPY_NONE:
             raise RemoteProtocolError("a row inside a COPY")
@@ -373,7 +374,7 @@ class Codec:
             sink.read_row(data, start, end)
         except RemoteProtocolError:
             raise
-        except Exception as exc:  # noqa: BLE001 - a decoder's; it is its caller's
+        except Exception as exc:  # a decoder's: it is its caller's
             self._error = exc
             sink.take()
 
@@ -482,13 +483,7 @@ class Codec:
             self._copy = _COPY_NONE if self._copy == _COPY_OUT else _COPY_IN
         elif self._copy != _COPY_NONE:
             raise RemoteProtocolError(f"{name} inside a COPY")
-        elif kind == ord("1") and head == _PARSE:
-            self._advance()
-        elif kind == ord("2") and head == _BIND:
-            self._advance()
-        elif kind == ord("3") and head == _CLOSE:
-            self._advance()
-        elif kind == ord("n") and head == _DESCRIBE_PORTAL:
+        elif head == _ANSWERED_BY.get(kind):
             self._advance()
         elif kind in b"Is" and head == _EXECUTE:
             self._end_execute(kind, event, events)
@@ -529,7 +524,7 @@ class Codec:
                 self._sink.describe(event)
             except RemoteProtocolError:
                 raise
-            except Exception as exc:  # noqa: BLE001 - there is no reader for these columns
+            except Exception as exc:  # there is no reader for these columns
                 self._error = exc
 
     def _error_response(self, event: Any) -> None:
@@ -621,7 +616,7 @@ class Codec:
                 if type(message) is ExtendedQuery:
                     query = message
                     self._expect_query(query)
-                    pieces.append(query._data)
+                    pieces.append(query.data)
                 else:
                     self._pack_message(message, pieces)
         except BaseException:
@@ -650,49 +645,49 @@ class Codec:
     def _pack_message(self, message: Message, pieces: list[Buffer]) -> None:
         kind = type(message)
         state = self._state
-        due = _DUE.get(kind, _NOTHING)
-        piece: bytes
-        if kind is _frontend.CopyData and isinstance(message, _frontend.CopyData):
+        if kind is _frontend.CopyData:
             if not self.copying:
                 raise self._refuse_output(message)
-            pieces.append(message.header())
-            pieces.append(message.data)
+            self._pack_copy_data(message, pieces)
             return
         piece = message.encode()
-        if state is _OPEN and not self.copying:
-            if kind is _frontend.Describe and isinstance(message, _frontend.Describe):
-                due = _DESCRIBE_STATEMENT if message.kind == "S" else _DESCRIBE_PORTAL
-            if due != _NOTHING:
-                if due == _SYNC:
-                    self._discarding = False
-                if not self._discarding:
-                    self._due.append(due)
-                    self._sinks.append(getattr(message, "reader", None))
-            elif kind is _frontend.Terminate:
-                self._state = _TERMINATED
-            elif kind is not _frontend.Flush:
-                raise self._refuse_output(message)
-        elif state is _OPEN:
+        if kind is _frontend.Terminate and state in (_STARTING, _OPEN):
+            self._state = _TERMINATED
+        elif state is _OPEN and self.copying:
             self._pack_copying(message, kind)
+        elif state is _OPEN:
+            self._pack_open(message, kind)
         elif state is _START:
             self._pack_opening(message, kind)
-        elif state is not _STARTING:
-            raise self._refuse_output(message)
-        elif kind in _ANSWERS and self._challenged:
+        elif state is _STARTING and kind in _ANSWERS and self._challenged:
             self._challenged = False
-        elif kind is _frontend.Terminate:
-            self._state = _TERMINATED
         else:
             raise self._refuse_output(message)
         pieces.append(piece)
+
+    def _pack_copy_data(self, message: Any, pieces: list[Buffer]) -> None:
+        pieces.append(message.header())
+        pieces.append(message.data)
+
+    def _pack_open(self, message: Any, kind: type[Message]) -> None:
+        due = _DUE.get(kind, _NOTHING)
+        if kind is _frontend.Describe:
+            due = _DESCRIBE_STATEMENT if message.kind == "S" else _DESCRIBE_PORTAL
+        if due == _NOTHING:
+            if kind is not _frontend.Flush:
+                raise self._refuse_output(message)
+            return
+        if due == _SYNC:
+            self._discarding = False
+        if not self._discarding:
+            self._due.append(due)
+            self._sinks.append(getattr(message, "reader", None))
 
     def _pack_copying(self, message: Message, kind: type[Message]) -> None:
         if kind is _frontend.CopyDone:
             self._copy = _COPY_OUT if self._copy == _COPY_BOTH else _COPY_NONE
         elif kind is _frontend.CopyFail:
             self._copy = _COPY_NONE
-        elif kind is _frontend.Terminate:
-            self._state = _TERMINATED
         else:
             raise self._refuse_output(message)
 
@@ -715,6 +710,13 @@ class Codec:
         return LocalProtocolError(f"{name} cannot be sent in state {self._state.name}")
 
 
+# What is due when one of these comes, and is then answered.
+_ANSWERED_BY = {
+    ord("1"): _PARSE,
+    ord("2"): _BIND,
+    ord("3"): _CLOSE,
+    ord("n"): _DESCRIBE_PORTAL,
+}
 # Messages without a body.
 _BARE: dict[int, tuple[str, Any]] = {
     ord("1"): ("ParseComplete", _PARSE_COMPLETE),

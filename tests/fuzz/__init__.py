@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# One line for each protocol: ``tests/fuzz/fuzz_NAME.py`` and ``tests/fuzz/corpus/NAME/``.
-TARGETS = ("resp",)
+# For each ``tests/fuzz/fuzz_NAME.py`` and ``tests/fuzz/corpus/NAME/``, the codec's module.
+TARGETS = {
+    "resp": "wirekit.protocols.resp",
+    "pgoutput": "wirekit.protocols.postgres._pgoutput",
+}
 
 FOLDER = Path(__file__).parent
 

@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     for target in TARGETS:
         checked = replay(target, options.count, options.seed)
-        codec = sys.modules[f"wirekit.protocols.{target}"].__file__
+        codec = sys.modules[TARGETS[target]].__file__
         print(f"{target}: {checked} inputs hold for {codec}", flush=True)
 
 

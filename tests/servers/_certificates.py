@@ -65,6 +65,7 @@ class CertificateAuthority:
         ):
             chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
             certificate.private_key_pem.write_to_path(key)
+            key.chmod(0o600)  # Postgres and its clients refuse a key that others could read
         return files
 
     def _trust(self, context: ssl.SSLContext) -> None:

@@ -26,8 +26,8 @@ def pgbouncer_server(
     Args:
         postgres: The server behind it.
         pool_mode: ``"session"``, ``"transaction"`` or ``"statement"``.
-        auth_type: What it asks of clients; ``"trust"`` lets in every user that it knows, and
-            ``"scram-sha-256"``, ``"md5"`` and ``"plain"`` those with a password.
+        auth_type: What it asks of clients: ``"trust"``, ``"scram-sha-256"``, ``"md5"`` or
+            ``"password"``. Its console is open to ``postgres`` on the Unix socket in any case.
         tls: Serve TLS on the same port, with this authority's certificate.
         config: Further settings of the section ``pgbouncer``, which win over those set here.
     """
@@ -41,7 +41,8 @@ def pgbouncer_server(
             "listen_addr": LOOPBACK,
             "listen_port": str(port),
             "unix_socket_dir": str(directory),
-            "auth_type": auth_type,
+            "auth_type": "hba",
+            "auth_hba_file": str(directory / "hba.conf"),
             "auth_file": str(directory / "userlist.txt"),
             "admin_users": "postgres",
             "pool_mode": pool_mode,
@@ -58,6 +59,9 @@ def pgbouncer_server(
         lines = ["[databases]", f"* = host={postgres.host} port={postgres.port}", "[pgbouncer]"]
         lines += [f"{name} = {value}" for name, value in settings.items()]
         (directory / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+        rules = ["local pgbouncer postgres trust", f"local all all {auth_type}"]
+        rules.append(f"host all all {LOOPBACK}/32 {auth_type}")
+        (directory / "hba.conf").write_text("\n".join(rules) + "\n")
         passwords = {"postgres": "", **{name: word or "" for name, _, word, _ in LOGINS}}
         users = [f'"{name}" "{password}"' for name, password in passwords.items()]
         (directory / "userlist.txt").write_text("\n".join(users) + "\n")

@@ -40,7 +40,7 @@ SETTINGS = {
     "wal_level": "logical",
     "max_wal_senders": "20",
     "max_replication_slots": "20",
-    # Nothing needs to survive a crash of the machine.
+    # Nothing waits for the disk.
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
@@ -81,6 +81,9 @@ def postgres_server(
     its own method; with ``tls``, ``cert_user`` with the authority's client certificate. Everybody
     else needs a password.
 
+    Nothing waits for the disk: after `RunningServer.kill` the last commits may be gone, unless
+    ``config`` has ``synchronous_commit`` on.
+
     Args:
         major: The version, 15 or 18.
         tls: Serve TLS on the same port, with this authority's certificate.
@@ -106,9 +109,6 @@ def postgres_server(
                 ssl_key_file=str(directory / "server.key"),
                 ssl_ca_file=str(directory / "authority.pem"),
             )
-            # Postgres and libpq refuse keys that others could read.
-            for name in ("server.key", "client.key"):
-                (directory / name).chmod(0o600)
         (data / "postgresql.conf").write_text(_lines({**settings, **(config or {})}))
         rules = [*hba, *_rules(with_tls=tls is not None)]
         (data / "pg_hba.conf").write_text("\n".join(rules) + "\n")
@@ -172,7 +172,7 @@ def ask_postgres(unix_path: Path, database: str, query: str) -> bytes | None:
         except OSError:
             return None
     messages: dict[bytes, bytes] = {}
-    while answer:
+    while len(answer) >= 5:
         kind, length = struct.unpack_from("!ci", answer)
         messages.setdefault(kind, answer[5 : 1 + length])
         answer = answer[1 + length :]
@@ -206,9 +206,7 @@ def _launch(
     )
 
 
-def _create_cluster(
-    programs: Path, data: Path, users: Mapping[str, str], user: str | None
-) -> None:
+def _create_cluster(programs: Path, data: Path, users: Mapping[str, str], user: str | None) -> None:
     options = "--username=postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync"
     _run(programs / "initdb", ["--pgdata", str(data), *options.split()], data.parent, user)
     statements: list[str] = []

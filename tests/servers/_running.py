@@ -296,7 +296,7 @@ def give(directory: Path, user: str | None) -> None:
 
 
 def _clear(directory: Path, *, keep_log: bool) -> None:
-    if not keep_log:
+    if not keep_log or not (directory / "log").exists():
         shutil.rmtree(directory)
         return
     for path in directory.iterdir():

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
+# The messages that have all the same fields, with what stands before them.
+PREPARED: dict[type, bytes] = {
+    messages.BeginPrepare: b"b",
+    messages.Prepare: b"P\0",
+    messages.CommitPrepared: b"K\0",
+    messages.StreamPrepare: b"p\0",
+}
+
 
 def load_vectors() -> dict[str, tuple[int, list[bytes]]]:
     """Return the ``proto_version`` and the messages of each vector."""
@@ -52,6 +60,8 @@ def receive_all(decoder: PgOutputDecoder, data: Iterable[bytes]) -> list[Any]:
 
 def encode(message: messages.PgOutputMessage) -> bytes:
     """Return a message as the server would send it."""
+    if (beginning := PREPARED.get(type(message))) is not None:
+        return beginning + _prepared(*_fields(message))
     match message:
         case messages.Begin(lsn, time, xid):
             return pack("!cQqI", b"B", lsn, _time(time), xid)
@@ -59,14 +69,6 @@ def encode(message: messages.PgOutputMessage) -> bytes:
             return pack("!cBQQq", b"C", 0, lsn, end, _time(time))
         case messages.Origin(lsn, name):
             return pack("!cQ", b"O", lsn) + _string(name)
-        case messages.BeginPrepare():
-            return b"b" + _prepared(*_fields(message))
-        case messages.Prepare():
-            return b"P\0" + _prepared(*_fields(message))
-        case messages.CommitPrepared():
-            return b"K\0" + _prepared(*_fields(message))
-        case messages.StreamPrepare():
-            return b"p\0" + _prepared(*_fields(message))
         case messages.RollbackPrepared(prepare, rollback, prepare_time, time, xid, gid):
             times = _time(prepare_time), _time(time)
             return pack("!cBQQqqI", b"r", 0, prepare, rollback, *times, xid) + _string(gid)
@@ -91,21 +93,25 @@ def _encode_content(message: Any) -> bytes:
             return head + _string(prefix) + _counted(content)
         case messages.Relation(_, oid, namespace, name, identity, columns):
             head = b"R" + xid + pack("!I", oid) + _namespace(namespace) + _string(name)
-            return head + pack("!cH", identity.encode(), len(columns)) + b"".join(
-                pack("!?", column.is_key)
-                + _string(column.name)
-                + pack("!Ii", column.type_oid, column.type_modifier)
-                for column in columns
+            return (
+                head
+                + pack("!cH", identity.encode(), len(columns))
+                + b"".join(
+                    pack("!?", column.is_key)
+                    + _string(column.name)
+                    + pack("!Ii", column.type_oid, column.type_modifier)
+                    for column in columns
+                )
             )
         case messages.Type(_, oid, namespace, name):
             return b"Y" + xid + pack("!I", oid) + _namespace(namespace) + _string(name)
         case messages.Insert(_, relation, new):
             return b"I" + xid + pack("!I", relation.oid) + b"N" + _row(relation, new)
         case messages.Update(_, relation, old, new):
-            key = b"" if old is None else _kind(relation) + _row(relation, old)
+            key = b"" if old is None else _kind(relation, old) + _row(relation, old)
             return b"U" + xid + pack("!I", relation.oid) + key + b"N" + _row(relation, new)
         case messages.Delete(_, relation, old):
-            key = _kind(relation) + _row(relation, old)
+            key = _kind(relation, old) + _row(relation, old)
             return b"D" + xid + pack("!I", relation.oid) + key
         case messages.Truncate(_, relations, cascade, restart_identity):
             head = b"T" + xid + pack("!IB", len(relations), cascade + 2 * restart_identity)
@@ -138,8 +144,11 @@ def _counted(data: bytes) -> bytes:
     return pack("!I", len(data)) + data
 
 
-def _kind(relation: messages.Relation) -> bytes:
-    return b"O" if relation.replica_identity == "f" else b"K"
+def _kind(relation: messages.Relation, row: messages.Row) -> bytes:
+    """Return 'K' for a key; with all columns in the key, what a server would say."""
+    whole = len(row) == len(relation.columns)
+    all_in_key = all(column.is_key for column in relation.columns)
+    return b"O" if whole and (relation.replica_identity == "f" or not all_in_key) else b"K"
 
 
 def _row(relation: messages.Relation, row: messages.Row) -> bytes:

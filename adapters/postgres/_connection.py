@@ -1,0 +1,438 @@
+"""One connection: messages out in order, answers back in order, whoever is still waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from wirekit._errors import (
+    ConnectionLost,
+    Error,
+    LocalProtocolError,
+    ReadTimeout,
+    RemoteProtocolError,
+    SocketClosed,
+)
+from wirekit.protocols.postgres import (
+    Codec,
+    ErrorResponse,
+    NoticeResponse,
+    NotificationResponse,
+    ParameterStatus,
+    ReadyForQuery,
+    Terminate,
+    TransactionStatus,
+)
+
+from .exceptions import ClosedError, connection_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from wirekit.protocols._buffer import Buffer
+    from wirekit.protocols.postgres import Event, ExtendedQuery, Message
+    from wirekit.sockets import Promise, Socket
+
+__all__ = ["Connection", "Request"]
+
+_SLICE = 262144  # bytes of a large piece handed to the transport at a time
+_LARGE = 16384  # pieces from this size on are not joined with others
+_SMALLEST_READ = 8192
+_LARGEST_READ = 524288
+_CANCEL_ATTEMPTS = 3
+_CANCEL_PAUSE = 5.0  # seconds for a cancelled query to end, after which it is cancelled again
+
+
+class Request:
+    """What is asked up to one ReadyForQuery, and who waits for it.
+
+    Attributes:
+        future: gets the events of the answer, an ErrorResponse among them as any other, but for
+            the ReadyForQuery that ends it.
+        events: those so far.
+        on_event: called with each event in place of gathering it, for COPY.
+        abandoned: nobody waits any more.
+        protected: is not cancelled on the server even so, as a ROLLBACK.
+    """
+
+    __slots__ = ("abandoned", "events", "future", "on_event", "protected")
+
+    def __init__(self, future: asyncio.Future[list[Event]]) -> None:
+        self.future = future
+        self.events: list[Event] = []
+        self.on_event: Callable[[Event], None] | None = None
+        self.abandoned = False
+        self.protected = False
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection: the codec on a socket, with the order of answers as its only state.
+
+    Messages of one turn of the event loop leave in one write. Every request has its place in the
+    queue; an answer goes to the first, and is dropped if nobody waits for it any more, so a
+    cancelled call never disturbs the others.
+
+    When all that is under way was cancelled, the server is asked to cancel it, by ``canceller``;
+    what comes meanwhile waits, so that the cancellation cannot hit it.
+
+    Args:
+        socket: an open socket; it belongs to the connection from here on.
+        codec: a fresh codec, or one that negotiated encryption.
+    """
+
+    def __init__(self, socket: Socket, codec: Codec) -> None:
+        self.congested = False  # the server takes bytes more slowly than they are written
+        self.error: Exception | None = None
+        self.status = TransactionStatus.IDLE  # as of the last ReadyForQuery
+        self.settings: dict[str, str] = {}
+        self.canceller: Callable[[], Awaitable[None]] | None = None
+        self.on_notification: Callable[[NotificationResponse], None] | None = None
+        self.on_notice: Callable[[NoticeResponse], None] | None = None
+        self.on_lost: Callable[[], None] | None = None
+        self.on_opening: Callable[[Event], None] | None = None  # until the first ReadyForQuery
+        self._socket = socket
+        self._codec = codec
+        self._loop = asyncio.get_running_loop()
+        self._view = memoryview(bytearray(_SMALLEST_READ))
+        self._pending: deque[Request] = deque()
+        self._live = 0  # how many of them somebody waits for
+        self._several = False  # answers came together, so requests are likely to as well
+        self._out: list[Buffer] = []
+        self._flush_scheduled = False
+        self._cancelling: asyncio.Task[None] | None = None
+        self._end_waiter: asyncio.Future[None] | None = None
+        self._writable_waiters: deque[asyncio.Future[None]] = deque()
+        self._transport = socket.attach(self)
+
+    @property
+    def peer(self) -> str:
+        """The address of the server, as asked for."""
+        return self._socket.remote_address
+
+    @property
+    def socket(self) -> Socket:
+        """What carries the bytes."""
+        return self._socket
+
+    @property
+    def closed(self) -> Promise[None]:
+        """Settles when the socket is closed."""
+        return self._socket.closed
+
+    @property
+    def copying(self) -> bool:
+        """Whether the server waits for CopyData."""
+        return self._codec.copying
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way and the connection stands."""
+        return not self._pending and self.error is None
+
+    # Sending
+
+    def request(
+        self,
+        *messages: Message | ExtendedQuery,
+        on_event: Callable[[Event], None] | None = None,
+        protected: bool = False,
+    ) -> Request:
+        """Send messages that one ReadyForQuery answers: they end with a Sync, or are a Query.
+
+        Raises:
+            LocalProtocolError: they cannot be sent.
+            ConnectionDoesNotExistError: the connection is over; nothing was sent.
+        """
+        if self.error is not None:
+            raise self.lost_error()
+        buffers = self._codec.send_buffers(*messages)
+        request = Request(self._loop.create_future())
+        request.on_event = on_event
+        request.protected = protected
+        pending = self._pending
+        pending.append(request)
+        self._live += 1
+        if len(pending) == 1 and len(buffers) == 1 and not self._several and not self._out:
+            # A lone caller's request goes at once; those of many are gathered.
+            piece = buffers[0]
+            if len(piece) < _SLICE and not self.congested:
+                self._transport.write(piece)
+                return request
+        self._write(buffers)
+        return request
+
+    def send(self, *messages: Message) -> None:
+        """Send messages that belong to what is under way (COPY, authentication), or that end it.
+
+        Raises:
+            LocalProtocolError: they cannot be sent.
+            ConnectionDoesNotExistError: the connection is over.
+        """
+        if self.error is not None:
+            raise self.lost_error()
+        self._write(self._codec.send_buffers(*messages))
+
+    def _write(self, buffers: list[Buffer]) -> None:
+        self._out += buffers
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write what was gathered: small pieces as one, large ones in slices as there is room."""
+        self._flush_scheduled = False
+        if self.congested or self.error is not None or not self._out or self._cancelling:
+            return
+        out, self._out = self._out, []
+        small: list[Buffer] = []
+        for index, piece in enumerate(out):
+            if len(piece) < _LARGE:
+                small.append(piece)
+                continue
+            if small:
+                self._transport.write(b"".join(small))
+                small.clear()
+            view = memoryview(piece)
+            while view and not self.congested:
+                self._transport.write(view[:_SLICE])
+                view = view[_SLICE:]
+            if self.congested:
+                self._out = [view, *out[index + 1 :]] if view else out[index + 1 :]
+                return
+        if small:
+            self._transport.write(small[0] if len(small) == 1 else b"".join(small))
+
+    async def writable(self) -> None:
+        """Wait while the server takes bytes more slowly than they are written.
+
+        Raises:
+            ConnectionDoesNotExistError: the connection is over.
+        """
+        while (self.congested or self._out) and self.error is None:
+            if not self.congested and self._cancelling is None:
+                await asyncio.sleep(0)  # gathered, and about to be written
+                continue
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._writable_waiters.append(waiter)
+            await waiter
+        if self.error is not None:
+            raise self.lost_error()
+
+    async def written(self) -> None:
+        """Write what is gathered, let others have a turn, and wait as `writable` does."""
+        self._flush()
+        await asyncio.sleep(0)
+        if self.congested or self.error is not None:
+            await self.writable()
+
+    def pause_writing(self) -> None:
+        """Follow the transport's flow control."""
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        """Follow the transport's flow control."""
+        self.congested = False
+        self._flush()
+        if not self.congested:
+            self._wake_writers()
+
+    def _wake_writers(self) -> None:
+        while self._writable_waiters:
+            waiter = self._writable_waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def pause_reading(self) -> None:
+        """Leave what the server sends with it, for COPY."""
+        if self.error is None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take again what the server sends."""
+        if self.error is None:
+            self._transport.resume_reading()
+
+    # Receiving
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give the event loop room to receive into."""
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take received bytes: find the events in them and give each to its request."""
+        view = self._view
+        if nbytes == len(view) < _LARGEST_READ:
+            self._view = memoryview(bytearray(4 * nbytes))
+        try:
+            events = self._codec.receive_data(view[:nbytes])
+        except RemoteProtocolError as error:
+            self._dispatch(cast("list[Event]", error.events))
+            error.events = []  # they belong to their callers, not to all who get the error
+            self.fail(error)
+        else:
+            self._dispatch(events)
+
+    def _dispatch(self, events: list[Event]) -> None:
+        # The hot loop: two turns for an ordinary query.
+        pending = self._pending
+        ended = 0
+        for event in events:
+            kind = event.__class__
+            if kind is ReadyForQuery:
+                self.status = cast("ReadyForQuery", event).status
+                if not pending:
+                    continue
+                ended += 1
+                request = pending.popleft()
+                if not request.abandoned:
+                    self._live -= 1
+                elif self._end_waiter is not None:
+                    self._wake_ended()
+                if not request.future.done():
+                    request.future.set_result(request.events)
+            elif kind is ParameterStatus or kind is NoticeResponse or kind is NotificationResponse:
+                self._told(event)
+            elif pending:
+                request = pending[0]
+                if request.on_event is not None:
+                    request.on_event(event)
+                elif not request.abandoned:
+                    request.events.append(event)
+            elif isinstance(event, ErrorResponse):
+                self._farewell(event)
+        self._several = ended > 1
+
+    def _wake_ended(self) -> None:
+        waiter, self._end_waiter = self._end_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _told(self, event: Event) -> None:
+        """Take what comes at any moment."""
+        if isinstance(event, ParameterStatus):
+            self.settings[event.name] = event.value
+            if event.name == "client_encoding" and event.value.upper() not in ("UTF8", "UTF-8"):
+                text = f"client_encoding was set to {event.value}; only UTF8 is spoken here"
+                self.fail(LocalProtocolError(text))
+        elif isinstance(event, NoticeResponse):
+            if self.on_notice is not None:
+                self.on_notice(event)
+        elif isinstance(event, NotificationResponse) and self.on_notification is not None:
+            self.on_notification(event)
+
+    def _farewell(self, event: ErrorResponse) -> None:
+        """Take the error with which the server ends an idle connection."""
+        self.fail(ConnectionLost(f"{self.peer} ended the connection: {event.fields.get('M', '')}"))
+
+    def eof_received(self) -> None:
+        """Take the end of the server's stream."""
+        if self.error is not None:
+            return
+        try:
+            self._codec.receive_eof()
+        except RemoteProtocolError:  # so does a server end that crashes
+            self.fail(
+                ConnectionLost(f"{self.peer} closed the connection in the middle of an answer")
+            )
+        else:
+            self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the connection."""
+        if self.error is None:
+            lost = ConnectionLost(f"{self.peer} closed the connection")
+            if exc is not None:
+                lost = ConnectionLost(f"the connection to {self.peer} was lost: {exc}")
+                lost.__cause__ = exc
+            self._over(lost)
+
+    # Cancelling
+
+    def abandon(self, request: Request) -> None:
+        """Take note that nobody waits for a request any more."""
+        if request.abandoned or request not in self._pending:
+            return
+        request.abandoned = True
+        request.events.clear()
+        self._live -= 1
+        if self._live or self._cancelling or self.canceller is None or self.error is not None:
+            return
+        if all(request.protected for request in self._pending):
+            return
+        self._flush()  # what is under way has to get there before it can be cancelled
+        if self._out:
+            return  # it is being sent; it will be drained
+        self._cancelling = self._loop.create_task(self._cancel(list(self._pending)))
+
+    async def _cancel(self, requests: list[Request]) -> None:
+        """Have the server cancel requests one after the other; nothing is sent meanwhile."""
+        try:
+            for request in requests:
+                attempts = 0
+                while request in self._pending:
+                    if attempts == _CANCEL_ATTEMPTS:
+                        self.fail(ReadTimeout(f"{self.peer} did not end a cancelled query"))
+                        return
+                    attempts += 1
+                    if not request.protected and self.canceller is not None:
+                        await self.canceller()
+                    await self._ended(request)
+        except (Error, OSError) as error:
+            lost = ConnectionLost(f"a cancelled query could not be ended at {self.peer}: {error}")
+            lost.__cause__ = error
+            self.fail(lost)
+        finally:
+            self._cancelling = None
+            self._flush()
+            if not self.congested:
+                self._wake_writers()
+
+    async def _ended(self, request: Request) -> None:
+        """Wait a while for the answer to a request."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCEL_PAUSE):
+                while request in self._pending:
+                    self._end_waiter = self._loop.create_future()
+                    await self._end_waiter
+
+    # The end
+
+    def lost_error(self) -> Exception:
+        """Return the error for whoever needs the connection now."""
+        if isinstance(self.error, SocketClosed):
+            return ClosedError("connection is closed")
+        assert self.error is not None
+        return connection_error(self.error)
+
+    def fail(self, error: Exception) -> None:
+        """Give the connection up at once; all who wait get the error."""
+        if self.error is None:
+            self._over(error)
+            self._socket.abort(error)
+
+    def close(self) -> None:
+        """Say goodbye, and close when it is sent; all who wait get an error."""
+        if self.error is not None:
+            return
+        if not self._codec.copying:
+            with suppress(LocalProtocolError):  # it never was open
+                self._write(self._codec.send_buffers(Terminate()))
+                self._flush()
+        self._over(SocketClosed("connection is closed"))
+        self._socket.close()
+
+    def _over(self, error: Exception) -> None:
+        self.error = error
+        self._out.clear()
+        pending, self._pending = self._pending, deque()
+        for request in pending:
+            if not request.future.done():
+                request.future.set_exception(self.lost_error())
+                request.future.exception()  # whoever waits still gets it
+        self._live = 0
+        self._wake_ended()
+        self._wake_writers()
+        if self.on_lost is not None:
+            self.on_lost()

@@ -1,0 +1,52 @@
+"""What the server says about types that are not built in, and about types by their names."""
+
+from __future__ import annotations
+
+__all__ = ["types_by_name", "types_by_oid"]
+
+_TYPES = """
+SELECT
+    t.oid,
+    t.typname AS name,
+    n.nspname AS schema,
+    t.typtype AS kind,
+    t.typbasetype AS base,
+    CASE WHEN t.typcategory = 'A' OR t.typsubscript = 'array_subscript_handler'::regproc
+        THEN t.typelem ELSE 0 END AS element,
+    coalesce({subtype}, 0) AS subtype,
+    t.typdelim AS delimiter,
+    t.typsend <> 0 AND t.typreceive <> 0 AS has_binary,
+    ARRAY(
+        SELECT a.attname FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+    ) AS field_names,
+    ARRAY(
+        SELECT a.atttypid FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+    ) AS field_types
+FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_range r ON {join}
+"""
+_SINCE_14 = _TYPES.format(
+    subtype="CASE t.typtype WHEN 'm' THEN r.rngtypid WHEN 'r' THEN r.rngsubtype END",
+    join="r.rngtypid = t.oid OR r.rngmultitypid = t.oid",
+)
+# Before 14 there are no multiranges, and all arrays are of category A.
+_BEFORE_14 = _TYPES.format(subtype="r.rngsubtype", join="r.rngtypid = t.oid").replace(
+    " OR t.typsubscript = 'array_subscript_handler'::regproc", ""
+)
+
+
+def types_by_oid(server_version: tuple[int, ...]) -> str:
+    """Return the query for types by their OIDs, ``$1::oid[]``."""
+    return _query(server_version) + "WHERE t.oid = ANY($1::pg_catalog.oid[])"
+
+
+def types_by_name(server_version: tuple[int, ...]) -> str:
+    """Return the query for one type by its name ``$1`` and schema ``$2``."""
+    return _query(server_version) + "WHERE t.typname = $1 AND n.nspname = $2"
+
+
+def _query(server_version: tuple[int, ...]) -> str:
+    return _SINCE_14 if server_version >= (14,) else _BEFORE_14

@@ -1,0 +1,175 @@
+"""Queries, as asyncpg's users write them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from wirekit.protocols.postgres import (
+    Bind,
+    CommandComplete,
+    ErrorResponse,
+    Execute,
+    Parse,
+    Sync,
+    TransactionStatus,
+)
+
+from ._session import Session, raise_error, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from wirekit.protocols.postgres import Record, RowSink
+
+    from ._connection import Connection, Request
+    from ._statements import Statement
+
+__all__ = ["Queries"]
+
+_BATCH = 65536  # bytes of executions written at a time
+
+
+class Queries(Session):
+    """The part of the client that runs queries."""
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        """Run commands and return the status of the last, such as ``"INSERT 0 1"``.
+
+        Without arguments there may be several, separated by semicolons.
+        """
+        async with self._limited(timeout):
+            if not args:
+                return await self._query(query)
+            event = await self._execute(query, args)
+        return event.tag if isinstance(event, CommandComplete) else ""
+
+    async def fetch(
+        self,
+        query: str,
+        *args: Any,
+        timeout: float | None = None,
+        record_class: type[Record] | None = None,
+    ) -> list[Any]:
+        """Run a query and return its rows as a list of `Record`."""
+        if timeout is None and self._command_timeout is None:
+            return rows_of(await self._execute(query, args, 0, record_class))
+        async with self._limited(timeout):
+            return rows_of(await self._execute(query, args, 0, record_class))
+
+    async def fetchrow(
+        self,
+        query: str,
+        *args: Any,
+        timeout: float | None = None,
+        record_class: type[Record] | None = None,
+    ) -> Any:
+        """Run a query and return its first row, None if there is none."""
+        if timeout is None and self._command_timeout is None:
+            rows = rows_of(await self._execute(query, args, 1, record_class))
+        else:
+            async with self._limited(timeout):
+                rows = rows_of(await self._execute(query, args, 1, record_class))
+        return rows[0] if rows else None
+
+    async def fetchval(
+        self, query: str, *args: Any, column: int = 0, timeout: float | None = None
+    ) -> Any:
+        """Run a query and return a value of its first row, None if there is none."""
+        if timeout is None and self._command_timeout is None:
+            rows = rows_of(await self._execute(query, args, 1))
+        else:
+            async with self._limited(timeout):
+                rows = rows_of(await self._execute(query, args, 1))
+        return rows[0][column] if rows else None
+
+    async def fetchmany(
+        self,
+        query: str,
+        args: Iterable[Sequence[Any]],
+        *,
+        timeout: float | None = None,
+        record_class: type[Record] | None = None,
+    ) -> list[Any]:
+        """Run a query for each sequence of arguments, all or none, and return all rows."""
+        async with self._limited(timeout):
+            return await self._many(query, args, record_class or self._record_class)
+
+    async def executemany(
+        self, command: str, args: Iterable[Sequence[Any]], *, timeout: float | None = None
+    ) -> None:
+        """Run a command for each sequence of arguments, all or none."""
+        async with self._limited(timeout):
+            await self._many(command, args, None)
+
+    async def _many(
+        self, query: str, args: Iterable[Sequence[Any]], record_class: type[Record] | None
+    ) -> list[Any]:
+        statement = self._statements.get(query) or await self._prepare(query)
+        return await self._run_many(statement, args, record_class)
+
+    async def _run_many(
+        self,
+        statement: Statement,
+        args: Iterable[Sequence[Any]],
+        record_class: type[Record] | None,
+    ) -> list[Any]:
+        """Run a statement for each sequence of arguments, with one Sync for all."""
+        rows = iter(args)
+        sink = None if record_class is None else statement.reader(record_class)
+        # Until the Sync all is one transaction, which nobody else must come into.
+        hold = await self._ownership.take(exclusive=True)
+        try:
+            connection = await self._writable()
+            first = statement.many(rows, sink, _BATCH)
+            if not first.count:
+                return []
+            anew = () if statement.name else (statement.parse(),)
+            request = connection.request(*anew, first)
+            try:
+                await self._send_rest(connection, request, statement, rows, sink)
+            except BaseException as error:
+                self._undo_many(connection)
+                if not isinstance(error, asyncio.CancelledError) and connection.error is None:
+                    await self._answer(request)
+                connection.abandon(request)
+                raise
+            connection.send(Sync())
+            events = await self._answer(request)
+        finally:
+            self._ownership.release(hold)
+        raise_error(events, statement.query)
+        results: list[Any] = []
+        for event in events:
+            if isinstance(event, CommandComplete):
+                if event.error is not None:
+                    raise event.error
+                results += event.rows
+        return results
+
+    async def _send_rest(
+        self,
+        connection: Connection,
+        request: Request,
+        statement: Statement,
+        rows: Iterator[Any],
+        sink: RowSink | None,
+    ) -> None:
+        failed = False
+        while not failed:
+            await connection.written()
+            batch = statement.many(rows, sink, _BATCH)
+            if not batch.count:
+                return
+            failed = any(isinstance(event, ErrorResponse) for event in request.events)
+            if not failed:
+                connection.send(batch)
+
+    def _undo_many(self, connection: Connection) -> None:
+        """End what is sent in part, so that nothing of it stays."""
+        if connection.error is not None:
+            return
+        if connection.status is TransactionStatus.IDLE:
+            # A Sync alone would commit; a ROLLBACK ends the implicit transaction.
+            connection.send(Parse("", "ROLLBACK"), Bind("", ""), Execute(""))
+        connection.send(Sync())

@@ -1,0 +1,387 @@
+"""What all parts of the client stand on: one connection, its statements, types, and who has it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from wirekit._errors import LocalProtocolError
+from wirekit.protocols.postgres import (
+    Close,
+    CommandComplete,
+    Describe,
+    EmptyQueryResponse,
+    ErrorResponse,
+    ParameterDescription,
+    Parse,
+    PortalSuspended,
+    Query,
+    Record,
+    RowDescription,
+    Sync,
+    TransactionStatus,
+    TypeInfo,
+    TypeMap,
+)
+
+from ._connection import Connection, Request
+from ._introspection import types_by_oid
+from ._ownership import Ownership
+from ._server_version import parse_server_version
+from ._statements import Statement, StatementCache
+from .exceptions import (
+    ClosedError,
+    InterfaceError,
+    InvalidCachedStatementError,
+    InvalidSQLStatementNameError,
+    UnsupportedClientFeatureError,
+    error_from_fields,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wirekit.protocols.postgres import Column, Event, TypeCodec
+
+    from ._pipeline import Pipeline
+    from ._settings import Opened
+    from .types import ServerVersion
+
+__all__ = ["Results", "Session", "last_tag", "raise_error", "rows_of", "type_info"]
+
+Results = CommandComplete | PortalSuspended | EmptyQueryResponse
+_STALE = (InvalidCachedStatementError, InvalidSQLStatementNameError)
+
+
+class Session:
+    """One conversation with a server.
+
+    Args:
+        record_class: what rows are made.
+        command_timeout: seconds for a call that is given no timeout.
+        statement_cache_size: see `StatementCache`; so are the next two.
+        max_cached_statement_lifetime: seconds.
+        max_cacheable_statement_size: characters.
+        known_types: what introspection found, shared with other connections to the database.
+    """
+
+    def __init__(
+        self,
+        *,
+        record_class: type[Record] = Record,
+        command_timeout: float | None = None,
+        statement_cache_size: int = 100,
+        max_cached_statement_lifetime: float = 300.0,
+        max_cacheable_statement_size: int = 15360,
+        known_types: dict[int, TypeInfo] | None = None,
+    ) -> None:
+        if not issubclass(record_class, Record):
+            raise InterfaceError("record_class is expected to be a subclass of Record")
+        self._record_class = record_class
+        self._command_timeout = _checked_timeout("command_timeout", command_timeout)
+        self._connection: Connection | None = None
+        self._server_pid = 0
+        self._protocol_version = (3, 0)
+        self._ownership = Ownership()
+        self._pipeline: Pipeline | None = None
+        self._statements = StatementCache(
+            _checked_size("statement_cache_size", statement_cache_size),
+            _checked_size("max_cached_statement_lifetime", max_cached_statement_lifetime),
+            _checked_size("max_cacheable_statement_size", max_cacheable_statement_size),
+            asyncio.get_running_loop().time,
+            self._statement_dropped,
+        )
+        self._preparing: dict[str, asyncio.Task[Statement]] = {}
+        self._known_types = {} if known_types is None else known_types
+        self._types = TypeMap()
+
+    def _use(self, opened: Opened) -> None:
+        self._connection = opened.connection
+        self._server_pid = opened.key.process_id if opened.key is not None else 0
+        self._protocol_version = opened.version
+
+    @property
+    def _open_connection(self) -> Connection:
+        connection = self._connection
+        if connection is None:
+            raise InterfaceError("the connection is not open yet: use `async with`")
+        if connection.error is not None:
+            raise connection.lost_error()
+        return connection
+
+    @property
+    def _server_version(self) -> ServerVersion:
+        return parse_server_version(self._open_connection.settings.get("server_version", ""))
+
+    # Waiting
+
+    async def _ready(self) -> Connection:
+        """Return the connection when it is this caller's turn.
+
+        Raises:
+            InterfaceError, ConnectionDoesNotExistError: there is none any more.
+        """
+        connection = self._open_connection
+        while not self._ownership.is_free or connection.congested:
+            if not self._ownership.is_free:
+                await self._ownership.wait()
+            else:
+                await connection.writable()
+        return connection
+
+    async def _writable(self) -> Connection:
+        """Return the connection when it can take something, for who has it for himself."""
+        connection = self._open_connection
+        if connection.congested:
+            await connection.writable()
+        return connection
+
+    async def _answer(self, request: Request) -> list[Event]:
+        """Return the events of an answer; whoever is cancelled here gives the request up."""
+        try:
+            return await request.future
+        except asyncio.CancelledError:
+            if self._connection is not None:
+                self._connection.abandon(request)
+            raise
+
+    def _limited(self, timeout: float | None) -> asyncio.Timeout:
+        """Return the limit of a call, which is the connection's if it is given none."""
+        return asyncio.timeout(self._command_timeout if timeout is None else _positive(timeout))
+
+    # Queries
+
+    async def _query(self, query: str, *, protected: bool = False, reader: Any = None) -> str:
+        """Run commands by the simple protocol and return the tag of the last."""
+        connection = await self._ready()
+        request = connection.request(Query(query, reader), protected=protected)
+        events = await self._answer(request)
+        raise_error(events, query)
+        return last_tag(events)
+
+    async def _execute(
+        self,
+        query: str,
+        values: Sequence[Any],
+        max_rows: int = 0,
+        record_class: type[Record] | None = None,
+        statement: Statement | None = None,
+    ) -> Results:
+        """Run a query by the extended protocol, preparing it if need be."""
+        prepared = statement
+        if prepared is None:
+            prepared = self._statements.get(query)
+            if prepared is None:
+                prepared = await self._prepare(query)
+        record_class = record_class or self._record_class
+        messages = prepared.execution(values, record_class, max_rows)
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.is_ours:
+            return await pipeline.run(prepared, values, record_class, max_rows)
+        connection = self._connection
+        if connection is None or connection.congested or not self._ownership.is_free:
+            connection = await self._ready()
+        request = connection.request(*messages)
+        try:
+            events = await request.future
+        except asyncio.CancelledError:
+            connection.abandon(request)
+            raise
+        event = events[-1] if events else None
+        if isinstance(event, ErrorResponse):
+            error = error_from_fields(event.fields, query)
+            if (
+                isinstance(error, _STALE)
+                and statement is None
+                and connection.status is TransactionStatus.IDLE
+            ):
+                # The schema has changed, or the statement is another server's; nothing has run.
+                self._statements.drop(prepared)
+                if isinstance(error, InvalidCachedStatementError):
+                    self._statements.clear()
+                prepared = await self._prepare(query)
+                return await self._execute(query, values, max_rows, record_class, prepared)
+            raise error
+        return _results(event)
+
+    # Statements
+
+    async def _prepare(
+        self, query: str, *, name: str | None = None, keep: bool = True
+    ) -> Statement:
+        """Return the statement of a query, which is prepared once for all who ask meanwhile.
+
+        Args:
+            query: its text.
+            name: the statement's name at the server; None chooses one.
+            keep: whether it goes into the cache.
+        """
+        if not keep:
+            return await self._make_statement(query, name, keep=False)
+        task = self._preparing.get(query)
+        if task is None:
+            task = asyncio.create_task(self._make_statement(query, name, keep=True))
+            self._preparing[query] = task
+            task.add_done_callback(lambda done: self._prepared(query, done))
+        # Whoever is cancelled leaves it to the others.
+        return await asyncio.shield(task)
+
+    def _prepared(self, query: str, task: asyncio.Task[Statement]) -> None:
+        self._preparing.pop(query, None)
+        if not task.cancelled():
+            task.exception()  # whoever waits gets it; perhaps nobody does any more
+
+    async def _make_statement(self, query: str, name: str | None, *, keep: bool) -> Statement:
+        if not isinstance(cast("object", query), str):
+            raise InterfaceError(f"a query is a str, not {type(query).__name__}")
+        keep = keep and self._statements.keeps(query)
+        if name is None:
+            named = keep or self._statements.keeps("")
+            name = self._statements.new_name() if named else ""
+        connection = await self._ready()
+        request = connection.request(Parse(name, query), Describe("S", name), Sync())
+        events = await self._answer(request)
+        raise_error(events, query)
+        parameter_types: tuple[int, ...] = ()
+        columns: tuple[Column, ...] = ()
+        for event in events:
+            if isinstance(event, ParameterDescription):
+                parameter_types = event.types
+            elif isinstance(event, RowDescription):
+                columns = event.columns
+        await self._introspect([*parameter_types, *[column.type for column in columns]])
+        statement = Statement(
+            name,
+            query,
+            parameter_types,
+            [self._codec(oid) for oid in parameter_types],
+            columns,
+            self._codecs,
+        )
+        if keep:
+            self._statements.put(statement)
+        return statement
+
+    def _statement_dropped(self, statement: Statement) -> None:
+        """Close a statement at the server, which nobody needs to wait for."""
+        connection = self._connection
+        if not statement.name or connection is None or connection.error is not None:
+            return
+        if connection.copying:  # it has to wait until nothing else is under way
+            asyncio.get_running_loop().call_later(1.0, self._statement_dropped, statement)
+            return
+        connection.request(Close("S", statement.name), Sync(), protected=True)
+
+    # Types
+
+    def _codec(self, oid: int) -> TypeCodec:
+        codec = self._types.codec(oid)
+        if codec is None:
+            raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
+        return codec
+
+    def _codecs(self, columns: Sequence[Column]) -> list[TypeCodec]:
+        return [self._codec(column.type) for column in columns]
+
+    async def _introspect(self, oids: Iterable[int]) -> None:
+        """Learn about the types among these that are not known, and what they are made of."""
+        wanted = set(oids)
+        while missing := self._types.missing(wanted):
+            known = [self._known_types[oid] for oid in missing if oid in self._known_types]
+            unknown = [oid for oid in missing if oid not in self._known_types]
+            if unknown:
+                query = types_by_oid(self._server_version)
+                found = await self._execute(query, (unknown,), record_class=Record)
+                infos = [type_info(row) for row in rows_of(found)]
+                if not infos:
+                    raise UnsupportedClientFeatureError(f"there are no types with OIDs {unknown}")
+                self._known_types.update({info.oid: info for info in infos})
+                known += infos
+            self._types.add(known)
+
+    def _forget_types(self) -> None:
+        """Forget what is known of types and statements, as they may have changed."""
+        self._statements.clear()
+        self._known_types.clear()
+        self._types.forget()
+
+    # Guards
+
+    def _check_open(self) -> None:
+        if self._connection is None or self._connection.error is not None:
+            if self._connection is None:
+                raise ClosedError("the connection is not open")
+            raise self._connection.lost_error()
+
+
+def raise_error(events: Sequence[Event], query: str | None = None) -> None:
+    """Raise the first error among the events of an answer."""
+    for event in events:
+        if isinstance(event, ErrorResponse):
+            raise error_from_fields(event.fields, query)
+
+
+def last_tag(events: Sequence[Event]) -> str:
+    """Return the tag of the last command that an answer is of; empty if there was none."""
+    for event in reversed(events):
+        if isinstance(event, CommandComplete):
+            return event.tag
+    return ""
+
+
+def type_info(row: Record) -> TypeInfo:
+    """Return what a row of the introspection's queries says."""
+    return TypeInfo(
+        oid=row["oid"],
+        name=row["name"],
+        schema=row["schema"],
+        kind=_char(row["kind"]),
+        base=row["base"],
+        element=row["element"],
+        subtype=row["subtype"],
+        fields=tuple(zip(row["field_names"], row["field_types"], strict=True)),
+        delimiter=_char(row["delimiter"]),
+        has_binary=row["has_binary"],
+    )
+
+
+def _char(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def rows_of(event: Results) -> list[Any]:
+    """Return the rows of a result; an empty query has none."""
+    if isinstance(event, EmptyQueryResponse):
+        return []
+    rows: list[Any] = event.rows
+    return rows
+
+
+def _results(event: Event | None) -> Results:
+    if isinstance(event, CommandComplete | PortalSuspended):
+        if event.error is not None:
+            raise event.error
+        return event
+    if isinstance(event, EmptyQueryResponse):
+        return event
+    raise LocalProtocolError("COPY is not for this method: use the copy_* ones")
+
+
+def _checked_timeout(name: str, timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(cast("object", timeout), bool) or not timeout > 0:
+        raise ValueError(f"invalid {name} value: expected greater than 0 float")
+    return float(timeout)
+
+
+def _positive(timeout: float) -> float:
+    if isinstance(cast("object", timeout), bool):
+        raise ValueError("invalid timeout value: expected non-negative float")
+    return max(0.0, float(timeout))
+
+
+def _checked_size(name: str, size: float) -> Any:
+    if isinstance(cast("object", size), bool) or not size >= 0:
+        raise ValueError(f"invalid {name} value: expected a number of 0 or more")
+    return size

@@ -1,0 +1,255 @@
+"""Prepared statements on one connection, and the cache of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from wirekit._errors import LocalProtocolError
+from wirekit.protocols.postgres import (
+    Bind,
+    Describe,
+    DescribedRowReader,
+    Execute,
+    InvalidValue,
+    Parse,
+    PreparedQuery,
+    Record,
+    RecordKeys,
+    RowReader,
+    RowWriter,
+    Sync,
+)
+
+from .exceptions import InterfaceError, QueryArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from wirekit.protocols.postgres import (
+        Column,
+        ExtendedQuery,
+        Message,
+        RowDescription,
+        RowSink,
+        TypeCodec,
+    )
+
+__all__ = ["Statement", "StatementCache"]
+
+
+class Statement:
+    """A statement that the server has parsed and described.
+
+    Args:
+        name: at the server; empty for one that is parsed anew each time, which poolers need.
+        query: its text.
+        parameter_types: by OID.
+        parameters: their codecs.
+        columns: of its rows; none if it returns no rows.
+        codecs: gives the codecs of columns.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        query: str,
+        parameter_types: Sequence[int],
+        parameters: Sequence[TypeCodec],
+        columns: Sequence[Column],
+        codecs: Callable[[Sequence[Column]], list[TypeCodec]],
+    ) -> None:
+        self.name = name
+        self.query = query
+        self.parameter_types = tuple(parameter_types)
+        self.columns = tuple(columns)
+        self.writer = RowWriter(parameters)
+        self.closed = False
+        self._find_codecs = codecs
+        self._codecs = codecs(columns)
+        self._keys = RecordKeys([column.name for column in columns])
+        self._readers: dict[type[Record], RowReader] = {}
+        self._result_formats = [codec.format for codec in self._codecs]
+        self._prepared = PreparedQuery(name, self.writer, self._result_formats)
+
+    def reader(self, record_class: type[Record]) -> RowReader | None:
+        """Return what makes the records, None if there are no columns."""
+        if not self.columns:
+            return None
+        reader = self._readers.get(record_class)
+        if reader is None:
+            reader = self._readers[record_class] = RowReader(self._keys, self._codecs, record_class)
+        return reader
+
+    def execution(
+        self, values: Sequence[Any], record_class: type[Record], max_rows: int = 0
+    ) -> Sequence[Message | ExtendedQuery]:
+        """Return the messages that run it once, the Sync among them.
+
+        Raises:
+            QueryArgumentError: a value cannot be sent.
+            InterfaceError: there are more or fewer than parameters.
+        """
+        return self.portal(values, self.reader(record_class), max_rows, record_class)
+
+    def portal(
+        self,
+        values: Sequence[Any],
+        sink: RowSink | None,
+        max_rows: int = 0,
+        record_class: type[Record] = Record,
+        *,
+        sync: bool = True,
+    ) -> Sequence[Message | ExtendedQuery]:
+        """Return the messages that run it with ``sink`` for its rows; see `execution`."""
+        try:
+            if self.name:
+                return (self._prepared.bind(values, sink, max_rows, sync),)
+            return [*self._parsed_anew(values, sink, max_rows, record_class), *[Sync()] * sync]
+        except LocalProtocolError as error:
+            raise argument_error(error, len(self.parameter_types), len(values)) from error.__cause__
+
+    def bind(self, portal: str, values: Sequence[Any]) -> list[Message]:
+        """Return the messages that make a portal of this name, without a Sync."""
+        out = bytearray()
+        try:
+            self.writer.write(out, values)
+        except LocalProtocolError as error:
+            raise argument_error(error, len(self.parameter_types), len(values)) from error.__cause__
+        formats = self.writer.formats
+        bind = Bind(portal, self.name, formats, len(formats), out, self._result_formats)
+        if self.name:
+            return [bind]
+        return [self.parse(), bind]
+
+    def parse(self) -> Parse:
+        """Return the message that makes the statement."""
+        return Parse(self.name, self.query, self.parameter_types)
+
+    def many(self, rows: Iterator[Any], sink: RowSink | None, size: int) -> ExtendedQuery:
+        """Return executions for rows from an iterator, up to ``size`` bytes; see `PreparedQuery`.
+
+        Raises:
+            QueryArgumentError, InterfaceError: see `execution`.
+        """
+        try:
+            return self._prepared.bind_many(rows, sink, size, False)
+        except LocalProtocolError as error:
+            wanted = len(self.parameter_types)
+            raise argument_error(error, wanted, wanted) from error.__cause__
+
+    def _parsed_anew(
+        self, values: Sequence[Any], sink: RowSink | None, max_rows: int, record_class: type[Record]
+    ) -> list[Message]:
+        # In one piece, so that no other statement without a name can come between, and a pooler
+        # has it on one server. The columns may have changed since they were first described.
+        messages = self.bind("", values)
+        if sink is not None and isinstance(sink, RowReader):
+            sink = DescribedRowReader(self._described(record_class))
+        return [*messages, Describe("P", ""), Execute("", max_rows, sink)]
+
+    def _described(self, record_class: type[Record]) -> Callable[[RowDescription], RowReader]:
+        def make_reader(description: RowDescription) -> RowReader:
+            columns = description.columns
+            same = [(column.name, column.type) for column in columns] == [
+                (column.name, column.type) for column in self.columns
+            ]
+            reader = self.reader(record_class) if same else None
+            if reader is not None:
+                return reader
+            keys = RecordKeys([column.name for column in columns])
+            return RowReader(keys, self._find_codecs(columns), record_class)
+
+        return make_reader
+
+    def __repr__(self) -> str:
+        return f"<Statement {self.name!r}>"
+
+
+def argument_error(error: LocalProtocolError, wanted: int, given: int) -> Exception:
+    """Return the error for arguments that cannot be sent."""
+    if isinstance(error, InvalidValue):
+        text = f"invalid input for query argument ${error.number + 1}: {error.__cause__}"
+        return QueryArgumentError(text)
+    if wanted != given:
+        text = f"the server expects {wanted} argument{'s' * (wanted != 1)} for this query, {given}"
+        text += " was passed" if given == 1 else " were passed"
+        return InterfaceError(text)
+    return InterfaceError(str(error))
+
+
+class StatementCache:
+    """Statements by their text, the least recently used going first.
+
+    Args:
+        size: how many; 0 for none.
+        lifetime: seconds after which one is prepared anew; 0 for never.
+        max_query_size: characters of the longest text kept; 0 for no limit.
+        clock: gives seconds.
+        dropped: called with each statement that leaves.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        lifetime: float,
+        max_query_size: int,
+        clock: Callable[[], float],
+        dropped: Callable[[Statement], None],
+    ) -> None:
+        self._size = size
+        self._lifetime = lifetime
+        self._max_query_size = max_query_size
+        self._clock = clock
+        self._dropped = dropped
+        self._statements: OrderedDict[str, tuple[Statement, float]] = OrderedDict()
+        self._prefix = f"wirekit_{secrets.token_hex(4)}_"
+        self._numbers = count(1)
+
+    def keeps(self, query: str) -> bool:
+        """Whether a statement of this text would be kept."""
+        return self._size > 0 and not 0 < self._max_query_size < len(query)
+
+    def new_name(self) -> str:
+        """Return a name that no other connection of a pooler has either."""
+        return f"{self._prefix}{next(self._numbers)}"
+
+    def get(self, query: str) -> Statement | None:
+        """Return the statement of this text, if it is here."""
+        entry = self._statements.get(query)
+        if entry is None:
+            return None
+        statement, expiry = entry
+        if statement.closed or (expiry and self._clock() >= expiry):
+            self.drop(statement)
+            return None
+        self._statements.move_to_end(query)
+        return statement
+
+    def put(self, statement: Statement) -> None:
+        """Keep a statement."""
+        expiry = self._clock() + self._lifetime if self._lifetime else 0.0
+        self._statements[statement.query] = (statement, expiry)
+        while len(self._statements) > self._size:
+            _, (oldest, _) = self._statements.popitem(last=False)
+            self._leave(oldest)
+
+    def drop(self, statement: Statement) -> None:
+        """Forget a statement."""
+        entry = self._statements.get(statement.query)
+        if entry is not None and entry[0] is statement:
+            del self._statements[statement.query]
+        self._leave(statement)
+
+    def clear(self) -> None:
+        """Forget all."""
+        statements, self._statements = self._statements, OrderedDict()
+        for statement, _ in statements.values():
+            self._leave(statement)
+
+    def _leave(self, statement: Statement) -> None:
+        if not statement.closed:
+            statement.closed = True
+            self._dropped(statement)

@@ -1,0 +1,68 @@
+"""What a Postgres participant does; for most of the libraries it is a loop around their calls."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from benchmarks._model import Participant
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from benchmarks.postgres._data import Selection, Table
+
+__all__ = ["POOL_SIZE", "PostgresParticipant", "Tally"]
+
+POOL_SIZE = 10
+
+# Rows are Any: each library has a type of its own for them, and all of them are checked by value.
+
+
+class Tally:
+    """Counts what a COPY sends out."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.lines = 0
+
+    def add(self, data: bytes | bytearray | memoryview) -> None:
+        """Count ``data``."""
+        self.length += len(data)
+        self.lines += (bytes(data) if isinstance(data, memoryview) else data).count(b"\n")
+
+
+class PostgresParticipant(Participant):
+    """The work of the Postgres rows. A library runs each by the fastest of its public calls."""
+
+    @abstractmethod
+    async def sequential(self, count: int) -> list[Any]:
+        """Run SELECT_ONE ``count`` times, each after the answer to the one before."""
+
+    @abstractmethod
+    async def tasks(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
+        """Run one task for each argument, which runs SELECT_ARGUMENT ``each`` times in a row."""
+
+    @abstractmethod
+    async def pipeline(self, arguments: Sequence[int]) -> list[Any]:
+        """Run SELECT_ARGUMENT with every argument in one explicit pipeline."""
+
+    @abstractmethod
+    async def fetch(self, selection: Selection) -> Collection[Any]:
+        """Fetch all rows of a query at once."""
+
+    @abstractmethod
+    async def copy_records(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
+        """COPY Python values into ``table``."""
+
+    @abstractmethod
+    async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
+        """INSERT each of ``records`` into ``table`` by a statement of its own, all as one call."""
+
+    @abstractmethod
+    async def copy_in(self, chunks: Iterable[bytes]) -> int:
+        """COPY text into LINES_TABLE under LINES_WHERE; return how many lines were stored."""
+
+    @abstractmethod
+    async def copy_out(self, count: int, tally: Tally) -> None:
+        """COPY ``count`` lines as text into ``tally``."""

@@ -1,0 +1,85 @@
+"""psqlpy, over Rust's tokio-postgres."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import psqlpy
+
+from benchmarks._model import Unsupported
+from benchmarks.postgres._client import POOL_SIZE, PostgresParticipant, Tally
+from benchmarks.postgres._data import SELECT_ARGUMENT, SELECT_ONE
+from benchmarks.postgres._wire import DATABASE, USER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks._model import Address
+    from benchmarks.postgres._data import Selection, Table
+
+__all__ = ["Client"]
+
+NO_STREAM = "COPY only of values or of bytes held whole in memory"
+
+
+class Client(PostgresParticipant):
+    """A connection, and for the tasks a pool."""
+
+    name = "psqlpy"
+    distributions: ClassVar[tuple[str, ...]] = ("psqlpy",)
+    note = (
+        f"rows as its records (measured: faster than its dicts); the tasks share a pool of "
+        f"{POOL_SIZE}, and each keeps its connection for all its queries"
+    )
+
+    async def connect(self, address: Address) -> None:
+        host, port = address
+        self._connection = await psqlpy.connect(
+            host=host, port=port, username=USER, db_name=DATABASE
+        )
+        self._pool = psqlpy.ConnectionPool(
+            host=host, port=port, username=USER, db_name=DATABASE, max_db_pool_size=POOL_SIZE
+        )
+
+    async def close(self) -> None:
+        self._pool.close()
+        self._connection.close()
+
+    async def sequential(self, count: int) -> list[Any]:
+        fetch_val = self._connection.fetch_val
+        return [await fetch_val(SELECT_ONE) for _ in range(count)]
+
+    async def tasks(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
+        async def one_task(argument: int) -> list[Any]:
+            async with self._pool.acquire() as connection:
+                fetch_val = connection.fetch_val
+                return [await fetch_val(SELECT_ARGUMENT, [argument]) for _ in range(each)]
+
+        return await asyncio.gather(*[one_task(argument) for argument in arguments])
+
+    async def pipeline(self, arguments: Sequence[int]) -> list[Any]:
+        async with self._connection.transaction() as transaction:
+            results = await transaction.pipeline(
+                [(SELECT_ARGUMENT, [argument]) for argument in arguments]
+            )
+        return [result.result(as_tuple=True)[0][0] for result in results]
+
+    async def fetch(self, selection: Selection) -> Sequence[Any]:
+        result = await self._connection.fetch(selection.query)
+        return result.records()
+
+    async def copy_records(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
+        # Two threads wait for each other and for the interpreter's lock (0.13.1, within a few
+        # calls of 100 000 records), and with them the whole run would.
+        raise Unsupported("copy_records_to_table deadlocks the process now and then")
+
+    async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
+        parameters = [list(record) for record in records]
+        await self._connection.execute_many(table.insert("$1, $2, $3"), parameters)
+
+    async def copy_in(self, chunks: Iterable[bytes]) -> int:
+        raise Unsupported(NO_STREAM)
+
+    async def copy_out(self, count: int, tally: Tally) -> None:
+        raise Unsupported(NO_STREAM)
