@@ -133,6 +133,14 @@ cdef inline int append_int64(bytearray out, int64_t number) except -1:
     return 0
 
 
+cdef inline int append_uint16(bytearray out, uint16_t number) except -1:
+    return append_int16(out, <int16_t>number)
+
+
+cdef inline int append_uint32(bytearray out, uint32_t number) except -1:
+    return append_int32(out, <int32_t>number)
+
+
 cdef inline int append_float4(bytearray out, double number) except -1:
     return PyFloat_Pack4(number, _room(out, 4), 0)
 
@@ -265,8 +273,8 @@ cdef inline int32_t days_of_date(value) except -1:
 
 
 cdef inline object datetime_of_microseconds(uint64_t microseconds, tzinfo):
-    cdef _Civil civil = _civil_of_days(<uint32_t>(microseconds // 86400000000))
-    cdef uint64_t of_day = microseconds % 86400000000
+    cdef _Civil civil = _civil_of_days(<uint32_t>(microseconds // 86400000000LL))
+    cdef uint64_t of_day = microseconds % 86400000000LL
     cdef uint32_t second = <uint32_t>(of_day // 1000000)
     return datetime_new(
         civil.year,
@@ -308,6 +316,6 @@ cdef inline int64_t microseconds_of_time(value) except -1:
 
 cdef inline object timedelta_of(int64_t days, int64_t microseconds):
     # Days are floored, because the C API takes seconds and microseconds as an int each.
-    cdef int64_t whole = microseconds // 86400000000
-    cdef int64_t rest = microseconds - whole * 86400000000
+    cdef int64_t whole = microseconds // 86400000000LL
+    cdef int64_t rest = microseconds - whole * 86400000000LL
     return timedelta_new(<int>(days + whole), <int>(rest // 1000000), <int>(rest % 1000000))

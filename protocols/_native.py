@@ -19,6 +19,8 @@ __all__ = [
     "append_int16",
     "append_int32",
     "append_int64",
+    "append_uint16",
+    "append_uint32",
     "as_float8",
     "as_int64",
     "ascii_bytes",
@@ -138,6 +140,16 @@ def append_int32(out: bytearray, number: int) -> None:
 def append_int64(out: bytearray, number: int) -> None:
     """Append 8 bytes of a signed integer that is known to fit."""
     out += _INT64.pack(number)
+
+
+def append_uint16(out: bytearray, number: int) -> None:
+    """Append 2 bytes of an unsigned integer that is known to fit."""
+    out += _UINT16.pack(number)
+
+
+def append_uint32(out: bytearray, number: int) -> None:
+    """Append 4 bytes of an unsigned integer that is known to fit."""
+    out += _UINT32.pack(number)
 
 
 def append_float4(out: bytearray, number: float) -> None:

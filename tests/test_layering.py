@@ -26,11 +26,12 @@ MAY_IMPORT = {
     "wirekit": ("wirekit.adapters", "wirekit.protocols", "wirekit.sockets", GROUND, FACE),
 }
 # What each adapter's extra installs; nothing else may come from outside the standard library.
-THIRD_PARTY = {"wirekit.adapters.redis": {"redis"}}
-# A codec has no I/O, clock, randomness or log, and no way around this test.
+THIRD_PARTY = {"wirekit.adapters.postgres": {"scramp"}, "wirekit.adapters.redis": {"redis"}}
+# A codec has no I/O, clock, randomness or log, and no way around this test. Of datetime and uuid
+# it has the types.
 NOT_FOR_PROTOCOLS = {
     *("asyncio", "socket", "ssl", "select", "selectors", "threading", "multiprocessing"),
-    *("subprocess", "time", "datetime", "os", "random", "secrets", "uuid", "logging", "importlib"),
+    *("subprocess", "time", "os", "random", "secrets", "logging", "importlib"),
 }
 
 

@@ -12,6 +12,7 @@ from wirekit.protocols.postgres import Record, TransactionStatus
 from wirekit.sockets import as_socket
 
 from ._cancel import cancel
+from ._pipeline import Pipelining
 from ._queries import Queries
 from ._settings import Opened, Settings, open_connection
 from .exceptions import InterfaceError
@@ -50,7 +51,7 @@ class Dialler:
         return await self.dial()
 
 
-class Postgres(Queries):
+class Postgres(Pipelining, Queries):
     """A PostgreSQL client on a socket; has the methods of asyncpg's ``Connection``.
 
     Any number of tasks may use it at once: their queries go out together on the one connection,

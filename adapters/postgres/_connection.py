@@ -11,9 +11,11 @@ from wirekit._errors import (
     ConnectionLost,
     Error,
     LocalProtocolError,
+    ProtocolError,
     ReadTimeout,
     RemoteProtocolError,
     SocketClosed,
+    TransportError,
 )
 from wirekit.protocols.postgres import (
     Codec,
@@ -84,7 +86,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, socket: Socket, codec: Codec) -> None:
         self.congested = False  # the server takes bytes more slowly than they are written
-        self.error: Exception | None = None
+        self.error: TransportError | ProtocolError | None = None
         self.status = TransactionStatus.IDLE  # as of the last ReadyForQuery
         self.settings: dict[str, str] = {}
         self.canceller: Callable[[], Awaitable[None]] | None = None
@@ -163,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
         self._write(buffers)
         return request
 
-    def send(self, *messages: Message) -> None:
+    def send(self, *messages: Message | ExtendedQuery) -> None:
         """Send messages that belong to what is under way (COPY, authentication), or that end it.
 
         Raises:
@@ -344,8 +346,8 @@ class Connection(asyncio.BufferedProtocol):
         if self.error is None:
             lost = ConnectionLost(f"{self.peer} closed the connection")
             if exc is not None:
-                lost = ConnectionLost(f"the connection to {self.peer} was lost: {exc}")
-                lost.__cause__ = exc
+                text = f"the connection to {self.peer} was lost: {exc}"
+                lost = _because(ConnectionLost(text), exc)
             self._over(lost)
 
     # Cancelling
@@ -380,9 +382,8 @@ class Connection(asyncio.BufferedProtocol):
                         await self.canceller()
                     await self._ended(request)
         except (Error, OSError) as error:
-            lost = ConnectionLost(f"a cancelled query could not be ended at {self.peer}: {error}")
-            lost.__cause__ = error
-            self.fail(lost)
+            text = f"a cancelled query could not be ended at {self.peer}: {error}"
+            self.fail(_because(ConnectionLost(text), error))
         finally:
             self._cancelling = None
             self._flush()
@@ -404,9 +405,12 @@ class Connection(asyncio.BufferedProtocol):
         if isinstance(self.error, SocketClosed):
             return ClosedError("connection is closed")
         assert self.error is not None
-        return connection_error(self.error)
+        error = self.error
+        if isinstance(error, LocalProtocolError):  # such as another client_encoding
+            return connection_error(_because(ConnectionLost(str(error)), error))
+        return connection_error(cast("TransportError | RemoteProtocolError", error))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: TransportError | ProtocolError) -> None:
         """Give the connection up at once; all who wait get the error."""
         if self.error is None:
             self._over(error)
@@ -423,7 +427,7 @@ class Connection(asyncio.BufferedProtocol):
         self._over(SocketClosed("connection is closed"))
         self._socket.close()
 
-    def _over(self, error: Exception) -> None:
+    def _over(self, error: TransportError | ProtocolError) -> None:
         self.error = error
         self._out.clear()
         pending, self._pending = self._pending, deque()
@@ -436,3 +440,8 @@ class Connection(asyncio.BufferedProtocol):
         self._wake_writers()
         if self.on_lost is not None:
             self.on_lost()
+
+
+def _because(error: ConnectionLost, cause: BaseException) -> ConnectionLost:
+    error.__cause__ = cause
+    return error

@@ -39,7 +39,7 @@ class Queries(Session):
         Without arguments there may be several, separated by semicolons.
         """
         async with self._limited(timeout):
-            if not args:
+            if not args and (self._pipeline is None or not self._pipeline.is_ours):
                 return await self._query(query)
             event = await self._execute(query, args)
         return event.tag if isinstance(event, CommandComplete) else ""

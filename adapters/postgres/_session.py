@@ -12,6 +12,7 @@ from wirekit.protocols.postgres import (
     Describe,
     EmptyQueryResponse,
     ErrorResponse,
+    NoData,
     ParameterDescription,
     Parse,
     PortalSuspended,
@@ -26,7 +27,7 @@ from wirekit.protocols.postgres import (
 
 from ._connection import Connection, Request
 from ._introspection import types_by_oid
-from ._ownership import Ownership
+from ._ownership import Hold, Ownership
 from ._server_version import parse_server_version
 from ._statements import Statement, StatementCache
 from .exceptions import (
@@ -47,9 +48,10 @@ if TYPE_CHECKING:
     from ._settings import Opened
     from .types import ServerVersion
 
-__all__ = ["Results", "Session", "last_tag", "raise_error", "rows_of", "type_info"]
+__all__ = ["Results", "Session", "checked_result", "last_tag", "raise_error", "rows_of", "type_info"]
 
 Results = CommandComplete | PortalSuspended | EmptyQueryResponse
+_DESCRIBED = frozenset({RowDescription, NoData})
 _STALE = (InvalidCachedStatementError, InvalidSQLStatementNameError)
 
 
@@ -122,6 +124,8 @@ class Session:
             InterfaceError, ConnectionDoesNotExistError: there is none any more.
         """
         connection = self._open_connection
+        if self._pipeline is not None and self._pipeline.is_ours:
+            raise InterfaceError("only queries can be run inside a pipeline")
         while not self._ownership.is_free or connection.congested:
             if not self._ownership.is_free:
                 await self._ownership.wait()
@@ -174,10 +178,10 @@ class Session:
             if prepared is None:
                 prepared = await self._prepare(query)
         record_class = record_class or self._record_class
-        messages = prepared.execution(values, record_class, max_rows)
         pipeline = self._pipeline
         if pipeline is not None and pipeline.is_ours:
             return await pipeline.run(prepared, values, record_class, max_rows)
+        messages = prepared.execution(values, record_class, max_rows)
         connection = self._connection
         if connection is None or connection.congested or not self._ownership.is_free:
             connection = await self._ready()
@@ -202,7 +206,7 @@ class Session:
                 prepared = await self._prepare(query)
                 return await self._execute(query, values, max_rows, record_class, prepared)
             raise error
-        return _results(event)
+        return checked_result(event)
 
     # Statements
 
@@ -238,10 +242,14 @@ class Session:
         if name is None:
             named = keep or self._statements.keeps("")
             name = self._statements.new_name() if named else ""
-        connection = await self._ready()
-        request = connection.request(Parse(name, query), Describe("S", name), Sync())
-        events = await self._answer(request)
-        raise_error(events, query)
+        parsing = (Parse(name, query), Describe("S", name))
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.is_ours:
+            events = await pipeline.ask(query, parsing, _DESCRIBED)
+        else:
+            connection = await self._ready()
+            events = await self._answer(connection.request(*parsing, Sync()))
+            raise_error(events, query)
         parameter_types: tuple[int, ...] = ()
         columns: tuple[Column, ...] = ()
         for event in events:
@@ -271,6 +279,18 @@ class Session:
             asyncio.get_running_loop().call_later(1.0, self._statement_dropped, statement)
             return
         connection.request(Close("S", statement.name), Sync(), protected=True)
+
+    # Pipelines
+
+    async def _begin_pipeline(self, pipeline: Pipeline) -> tuple[Hold, Connection]:
+        await self._ready()
+        hold = await self._ownership.take()
+        self._pipeline = pipeline
+        return hold, self._open_connection
+
+    def _end_pipeline(self, hold: Hold) -> None:
+        self._pipeline = None
+        self._ownership.release(hold)
 
     # Types
 
@@ -357,14 +377,15 @@ def rows_of(event: Results) -> list[Any]:
     return rows
 
 
-def _results(event: Event | None) -> Results:
+def checked_result(event: Event | None) -> Results:
+    """Return the event that ended an execution; raise what a decoder of its rows raised."""
     if isinstance(event, CommandComplete | PortalSuspended):
         if event.error is not None:
             raise event.error
         return event
     if isinstance(event, EmptyQueryResponse):
         return event
-    raise LocalProtocolError("COPY is not for this method: use the copy_* ones")
+    raise InterfaceError("COPY is not for this method: use the copy_* ones")
 
 
 def _checked_timeout(name: str, timeout: float | None) -> float | None:

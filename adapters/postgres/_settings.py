@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 - the dataclass has a default of it
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 

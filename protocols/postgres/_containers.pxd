@@ -15,8 +15,15 @@ cdef int _UPPER_INCLUSIVE
 cdef int _LOWER_INFINITE
 cdef int _UPPER_INFINITE
 
+cdef object _RANGE_EMPTY
+cdef object _RANGE_LOWER
+cdef object _RANGE_LOWER_INC
+cdef object _RANGE_UPPER
+cdef object _RANGE_UPPER_INC
+
 
 cdef _malformed(name, fault)
+cdef _only_text(name, TypeCodec codec)
 @cython.locals(length=Py_ssize_t)
 cdef int _end_field(bytearray out, Py_ssize_t position) except -1
 
@@ -65,7 +72,6 @@ cdef _read_array(
 cpdef tuple array_sizes(value)
 cdef bint _is_dimension(value) except -1
 cdef bint _is_container(value) except -1
-cdef int _append_oid(bytearray out, unsigned int oid) except -1
 
 
 cdef class CompositeCodec(TypeCodec):
@@ -81,6 +87,7 @@ cdef class CompositeCodec(TypeCodec):
         oid="unsigned int",
         length=Py_ssize_t,
         codec=TypeCodec,
+        values=tuple,
     )
     cdef read(self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end)
     @cython.locals(values=tuple, start=Py_ssize_t, number=Py_ssize_t, codec=TypeCodec)
@@ -112,7 +119,9 @@ cdef class RecordCodec(TypeCodec):
 cdef class RangeCodec(TypeCodec):
     cdef TypeCodec _bound
 
-    @cython.locals(flags=int, position=Py_ssize_t, length=Py_ssize_t)
+    @cython.locals(
+        flags=int, position=Py_ssize_t, length=Py_ssize_t, lower_inc=bint, upper_inc=bint
+    )
     cdef read(self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end)
     @cython.locals(length=Py_ssize_t)
     cdef Py_ssize_t _bound_length(

@@ -45,6 +45,14 @@ _LOWER_INFINITE = 0x08
 _UPPER_INFINITE = 0x10
 
 
+# Range.__init__ takes longer than all the rest of a range; the slots are what it sets.
+_RANGE_EMPTY = Range.__dict__["_empty"]
+_RANGE_LOWER = Range.__dict__["_lower"]
+_RANGE_LOWER_INC = Range.__dict__["_lower_inc"]
+_RANGE_UPPER = Range.__dict__["_upper"]
+_RANGE_UPPER_INC = Range.__dict__["_upper_inc"]
+
+
 class OutdatedType(LocalProtocolError):
     """A value is not of the parts that its type was known to have; the type was changed.
 
@@ -71,6 +79,11 @@ class UnknownType(LocalProtocolError):
 
 def _malformed(name: str, fault: str) -> RemoteProtocolError:
     return RemoteProtocolError(f"a value of type {name} {fault}")
+
+
+def _only_text(name: str, codec: TypeCodec) -> ValueError:
+    fault = f"a value of type {name} holds one of type {codec.name}, which is read as text only"
+    return ValueError(f"{fault}: cast that to text in the query")
 
 
 def _end_field(out: bytearray, position: int) -> None:
@@ -117,7 +130,7 @@ class ArrayCodec(TypeCodec):
         _native.append_int32(out, 0)
         _native.append_int32(out, len(sizes))
         _native.append_int32(out, 0)
-        _append_oid(out, self._element_type)
+        _native.append_uint32(out, self._element_type)
         for size in sizes:
             _native.append_int32(out, size)
             _native.append_int32(out, 1)
@@ -179,8 +192,10 @@ class AnyArrayCodec(TypeCodec):
             raise _malformed(self.name, "without its header")
         oid = _native.read_uint32(data, start + 8)
         element = self._find(oid)
-        if element is None or element.format == 0:
+        if element is None:
             raise UnknownType(self.name, oid)
+        if element.format == 0:
+            raise _only_text(self.name, element)
         if isinstance(element, AnyArrayCodec):
             raise _malformed(self.name, "within another")
         return _read_array(self.name, element, data, start, end)
@@ -272,10 +287,6 @@ def _is_container(value: Any) -> bool:
     )
 
 
-def _append_oid(out: bytearray, oid: int) -> None:
-    _native.append_int32(out, oid - 0x100000000 if oid > 0x7FFFFFFF else oid)
-
-
 # Composites
 
 
@@ -296,9 +307,9 @@ class CompositeCodec(TypeCodec):
     ) -> None:
         self.name = name
         self.format = 1
-        self.atomic = False
         self._keys = keys
         self._codecs = tuple(codecs)
+        self.atomic = all([codec.atomic for codec in self._codecs])
         self._types = tuple(types)
 
     def read(self, data: bytes, start: int, end: int) -> Any:
@@ -329,7 +340,13 @@ class CompositeCodec(TypeCodec):
             position += length
         if position != end:
             raise _malformed(self.name, "longer than its attributes")
-        return _record.make_record(Record, self._keys, _native.to_tuple(items))
+        values = _native.to_tuple(items)
+        record = _record.make_record(Record, self._keys, values)
+        if self.atomic:
+            # As in a row: no cycle can go through these.
+            _native.untrack(values)
+            _native.untrack(record)
+        return record
 
     def write(self, out: bytearray, value: Any) -> None:
         values = attribute_values(self.name, self._keys, value)
@@ -337,7 +354,7 @@ class CompositeCodec(TypeCodec):
         _native.append_int32(out, 0)
         _native.append_int32(out, len(self._codecs))
         for number in range(len(self._codecs)):
-            _append_oid(out, self._types[number])
+            _native.append_uint32(out, self._types[number])
             item = values[number]
             if item is None:
                 _native.append_int32(out, -1)
@@ -416,8 +433,10 @@ class RecordCodec(TypeCodec):
             if length < 0 or length > end - position:
                 raise _malformed(self.name, "shorter than one of its attributes")
             codec = self._find(oid)
-            if codec is None or codec.format == 0:
+            if codec is None:
                 raise UnknownType(self.name, oid)
+            if codec.format == 0:
+                raise _only_text(self.name, codec)
             _native.set_item(items, number, codec.read(data, position, position + length))
             position += length
         if position != end:
@@ -444,7 +463,7 @@ class RangeCodec(TypeCodec):
     def __init__(self, name: str, bound: TypeCodec) -> None:
         self.name = name
         self.format = 1
-        self.atomic = False
+        self.atomic = bound.atomic
         self._bound = bound
 
     def read(self, data: bytes, start: int, end: int) -> Any:
@@ -463,13 +482,17 @@ class RangeCodec(TypeCodec):
             upper = self._bound.read(data, position - length, position)
         if position != end:
             raise _malformed(self.name, "longer than its bounds")
-        return Range(
-            lower,
-            upper,
-            lower_inc=flags & _LOWER_INCLUSIVE != 0,
-            upper_inc=flags & _UPPER_INCLUSIVE != 0,
-            empty=flags & _EMPTY != 0,
-        )
+        lower_inc = lower is not None and flags & _LOWER_INCLUSIVE != 0
+        upper_inc = upper is not None and flags & _UPPER_INCLUSIVE != 0
+        value = _native.new_object(Range)
+        _native.set_slot(_RANGE_EMPTY, value, flags & _EMPTY != 0)
+        _native.set_slot(_RANGE_LOWER, value, lower)
+        _native.set_slot(_RANGE_LOWER_INC, value, lower_inc)
+        _native.set_slot(_RANGE_UPPER, value, upper)
+        _native.set_slot(_RANGE_UPPER_INC, value, upper_inc)
+        if self.atomic:
+            _native.untrack(value)
+        return value
 
     def _bound_length(self, data: bytes, position: int, end: int) -> int:
         if end - position < 4:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wirekit._errors import RemoteProtocolError
 
 from ._codecs import FunctionCodec
-from ._containers import array_sizes, attribute_values
+from ._containers import OutdatedType, array_sizes, attribute_values
 from ._record import Record, make_record
 
 if TYPE_CHECKING:
@@ -147,9 +147,9 @@ class _CompositeLiteral:
         text = data.decode()
         values: list[Any] = []
         position = 0
-        for codec in self._codecs:
-            if not text.startswith(",", position) if position else text[:1] != "(":
-                raise self._malformed()
+        for number, codec in enumerate(self._codecs):
+            if not text.startswith("," if number else "(", position):
+                raise self._misfit(text, position)
             match = _ATTRIBUTE.match(text, position + 1)
             if match is None:
                 raise self._malformed()
@@ -159,12 +159,19 @@ class _CompositeLiteral:
                 values.append(codec.decode(_DOUBLED.sub(_undouble, quoted).encode()))
             else:
                 values.append(codec.decode(bare.encode()) if bare else None)
-        if text[position:] != (")" if position else "()"):
-            raise self._malformed()
+        if text[position:] != (")" if values else "()"):
+            raise self._misfit(text, position)
         return make_record(Record, self._keys, tuple(values))
 
     def _malformed(self) -> RemoteProtocolError:
         return RemoteProtocolError(f"a value of type {self._name} that is no composite literal")
+
+    def _misfit(self, text: str, position: int) -> Exception:
+        """Return the error for what stands where another attribute or the end should."""
+        if text[position:] == ")" or text.startswith(",", position):
+            fault = f"there are not {len(self._codecs)} attributes"
+            return OutdatedType(self._name, fault)
+        return self._malformed()
 
     def encode(self, value: Any) -> bytes:
         values = attribute_values(self._name, self._keys, value)

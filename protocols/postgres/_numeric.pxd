@@ -68,4 +68,3 @@ cdef int _read_group(
 cdef int _write_header(
     bytearray out, int groups, int weight, int sign, int decimals
 ) except -1
-cdef int _append_uint16(bytearray out, int number) except -1

@@ -190,11 +190,7 @@ def _read_group(codec: TypeCodec, data: bytes, start: int, number: int) -> int:
 
 def _write_header(out: bytearray, groups: int, weight: int, sign: int, decimals: int) -> None:
     _native.append_int32(out, 8 + 2 * groups)
-    _append_uint16(out, groups)
+    _native.append_uint16(out, groups)
     _native.append_int16(out, weight)
-    _append_uint16(out, sign)
+    _native.append_uint16(out, sign)
     _native.append_int16(out, decimals)
-
-
-def _append_uint16(out: bytearray, number: int) -> None:
-    _native.append_int16(out, number - 0x10000 if number > 0x7FFF else number)
