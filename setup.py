@@ -12,10 +12,13 @@ from setuptools import Extension, setup
 # Ordinary Python that also compiles; tests/test_build.py compares the list with the .pxd files.
 MODULES = (
     "wirekit.protocols.resp",
+    "wirekit.protocols.postgres._arrays",
     "wirekit.protocols.postgres._codecs",
-    "wirekit.protocols.postgres._containers",
+    "wirekit.protocols.postgres._composites",
+    "wirekit.protocols.postgres._faults",
     "wirekit.protocols.postgres._numeric",
     "wirekit.protocols.postgres._query",
+    "wirekit.protocols.postgres._ranges",
     "wirekit.protocols.postgres._record",
     "wirekit.protocols.postgres._rows",
     "wirekit.protocols.postgres._scalars",

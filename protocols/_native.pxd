@@ -160,6 +160,13 @@ cdef inline int put_int32(bytearray out, Py_ssize_t position, int32_t number) ex
     return 0
 
 
+cdef inline int end_field(bytearray out, Py_ssize_t position) except -1:
+    cdef Py_ssize_t length = PyByteArray_GET_SIZE(out) - position - 4
+    if length > 0x7FFFFFFF:
+        raise ValueError("value too large")
+    return put_int32(out, position, <int32_t>length)
+
+
 cdef inline int64_t as_int64(value) except? -1:
     cdef int overflow = 0
     cdef long long number = PyLong_AsLongLongAndOverflow(index(value), &overflow)

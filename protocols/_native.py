@@ -27,6 +27,7 @@ __all__ = [
     "date_of_days",
     "datetime_of_microseconds",
     "days_of_date",
+    "end_field",
     "microseconds_of_datetime",
     "microseconds_of_time",
     "new_ascii",
@@ -41,10 +42,10 @@ __all__ = [
     "read_int32",
     "read_int64",
     "read_text",
-    "read_uint128",
     "read_uint16",
     "read_uint32",
     "read_uint64",
+    "read_uint128",
     "set_item",
     "set_list_item",
     "set_slot",
@@ -172,6 +173,18 @@ def put_int32(out: bytearray, position: int, number: int) -> None:
     _INT32.pack_into(out, position, number)
 
 
+def end_field(out: bytearray, position: int) -> None:
+    """Put into the 4 bytes at ``position`` how many bytes come after them.
+
+    Raises:
+        ValueError: they are too many for an int32.
+    """
+    length = len(out) - position - 4
+    if length > 0x7FFFFFFF:
+        raise ValueError("value too large")
+    put_int32(out, position, length)
+
+
 def as_int64(value: Any) -> int:
     """Return an integer, or what has ``__index__``, that fits 64 bits.
 
@@ -219,7 +232,7 @@ def untrack(value: Any) -> None:
 
 
 def new_list(count: int) -> list[Any]:
-    """Return a list with room for ``count`` items, each to be put in its place by `set_list_item`."""
+    """Return a list with room for ``count`` items, all of which are to be put in."""
     return [None] * count
 
 
@@ -251,7 +264,7 @@ def to_text(room: bytearray) -> str:
 
 def new_object(of: type[Any]) -> Any:
     """Return an object of a class with slots, without ``__init__``; not for its subclasses."""
-    return of.__new__(of)
+    return object.__new__(of)
 
 
 def set_slot(slot: Any, owner: Any, value: Any) -> None:

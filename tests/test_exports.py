@@ -48,7 +48,8 @@ def imports_from(importer: str, module: str) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             base = importer.split(".")[: -node.level] if node.level else []
             if ".".join([*base, node.module or ""]) == module:
-                found.update(alias.name for alias in node.names)
+                names = {alias.name for alias in node.names}
+                found.update(literal_all(module) or [] if names == {"*"} else names)
     return found
 
 

@@ -75,6 +75,7 @@ class Postgres(Pipelining, Queries):
         require_auth: allowed methods of authentication, such as ``{"scram-sha-256"}``.
         oauth_token: a callable or coroutine function that gives a token.
         protocol_version: the newest that is asked for, ``(3, 0)`` or ``(3, 2)``.
+        min_protocol_version: the oldest that is accepted.
         timeout: seconds for opening.
         command_timeout: seconds for a call that is given no timeout of its own.
         statement_cache_size: how many prepared statements are kept; 0 behind a pooler.
@@ -102,6 +103,7 @@ class Postgres(Pipelining, Queries):
         require_auth: frozenset[str] | None = None,
         oauth_token: TokenSource | None = None,
         protocol_version: tuple[int, int] = (3, 0),
+        min_protocol_version: tuple[int, int] = (3, 0),
         timeout: float | None = 60.0,
         command_timeout: float | None = None,
         statement_cache_size: int = 100,
@@ -123,6 +125,7 @@ class Postgres(Pipelining, Queries):
             require_auth=None if require_auth is None else frozenset(require_auth),
             oauth_token=oauth_token,
             protocol_version=protocol_version,
+            min_protocol_version=min_protocol_version,
             timeout=timeout,
             max_message_length=max_message_length,
         )

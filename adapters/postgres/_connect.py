@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import wirekit.sockets
@@ -23,7 +24,7 @@ from .exceptions import (
 if TYPE_CHECKING:
     import os
     import ssl as stdlib_ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from types import EllipsisType
 
     from wirekit.protocols.postgres import TypeInfo
@@ -77,7 +78,7 @@ async def connect(
     """Return an open `Postgres` (or ``connection_class``), described as asyncpg and libpq do.
 
     What is not given comes from the DSN, the service file, the environment (``PGHOST`` and so on)
-    and the password file, in this order.
+    and, for the password, the password file, in this order.
 
     Args:
         dsn: ``postgresql://user:password@host:port/database?option=value``, with any number of
@@ -169,16 +170,14 @@ class Dialling:
     def to(self, parameters: ConnectParameters, attempt: Attempt, step: TLSStep) -> Dialler:
         """Return what makes sockets to a server."""
         options = parameters.tls.socket_options(step, attempt)
-        timeout = parameters.connect_timeout
+        options["connect_timeout"] = parameters.connect_timeout
+        if self._connector is not None:
+            options["connector"] = self._connector
+        if self._policy is not None:
+            options["policy"] = self._policy
 
         async def dial() -> Socket:
-            socket = wirekit.sockets.connect(
-                attempt.address,
-                connector=self._connector,
-                policy=self._policy,
-                connect_timeout=timeout,
-                **options,
-            )
+            socket = wirekit.sockets.connect(attempt.address, **options)
             try:
                 info = await socket.opened
                 if step == "tls" and parameters.tls.negotiation == "direct":
@@ -256,19 +255,34 @@ async def _open(
             server_settings=parameters.server_settings,
             channel_binding=parameters.channel_binding,
             require_auth=parameters.require_auth,
-            protocol_version=parameters.max_protocol_version or (3, 0),
+            protocol_version=parameters.max_protocol_version,
+            min_protocol_version=parameters.min_protocol_version,
+            timeout=None,
             connector=dialling.to(parameters, attempt, step),
             address=attempt.address,
             **options,
         )
         try:
-            await client.__aenter__()
+            async with _limit(parameters.connect_timeout, attempt):
+                await client.__aenter__()
         except (TLSError, InvalidAuthorizationSpecificationError):
             if number + 1 == len(steps):
                 raise
         else:
             return client
     raise AssertionError("there is at least one step")
+
+
+@asynccontextmanager
+async def _limit(timeout: float | None, attempt: Attempt) -> AsyncGenerator[None]:
+    limit = asyncio.timeout(timeout)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise ConnectTimeout(f"{attempt} did not open within {timeout} s") from None
+        raise
 
 
 async def _suits(client: Postgres, attribute: SessionAttribute) -> bool:

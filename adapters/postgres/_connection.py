@@ -156,12 +156,10 @@ class Connection(asyncio.BufferedProtocol):
         pending = self._pending
         pending.append(request)
         self._live += 1
-        if len(pending) == 1 and len(buffers) == 1 and not self._several and not self._out:
+        if len(pending) == 1 and not self._several and self._may_write_at_once(buffers):
             # A lone caller's request goes at once; those of many are gathered.
-            piece = buffers[0]
-            if len(piece) < _SLICE and not self.congested:
-                self._transport.write(piece)
-                return request
+            self._transport.write(buffers[0])
+            return request
         self._write(buffers)
         return request
 
@@ -175,6 +173,11 @@ class Connection(asyncio.BufferedProtocol):
         if self.error is not None:
             raise self.lost_error()
         self._write(self._codec.send_buffers(*messages))
+
+    def _may_write_at_once(self, buffers: list[Buffer]) -> bool:
+        if self._out or self.congested or self._cancelling is not None:
+            return False
+        return len(buffers) == 1 and len(buffers[0]) < _LARGE
 
     def _write(self, buffers: list[Buffer]) -> None:
         self._out += buffers

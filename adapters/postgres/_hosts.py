@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from wirekit.sockets import Address
 
 __all__ = [
-    "DEFAULT_HOSTS",
-    "DEFAULT_PORT",
     "Attempt",
     "HostSpec",
     "LoadBalanceHosts",
@@ -43,9 +41,9 @@ __all__ = [
 
 LoadBalanceHosts = Literal["disable", "random"]
 
-DEFAULT_PORT = 5432
+_DEFAULT_PORT = 5432
 # Where distributions put the server's Unix socket; the local server is meant by each of them.
-DEFAULT_HOSTS = (
+_DEFAULT_HOSTS = (
     ("localhost",)
     if sys.platform == "win32"
     else ("/run/postgresql", "/var/run/postgresql", "/tmp", "/private/tmp", "localhost")
@@ -175,7 +173,7 @@ def make_attempts(
     )
     return tuple(
         chain.from_iterable(
-            _attempts(spec.host, above or spec.port or below or DEFAULT_PORT, hostaddr)
+            _attempts(spec.host, above or spec.port or below or _DEFAULT_PORT, hostaddr)
             for spec, above, below, hostaddr in columns
         )
     )
@@ -197,7 +195,7 @@ def _attempts(host: str, port: int, hostaddr: str) -> list[Attempt]:
         if host:
             _tcp_address(host, port)  # TLS needs a name that can stand in a certificate
         return [Attempt(host or hostaddr, port, _tcp_address(hostaddr, port))]
-    names = [host] if host else DEFAULT_HOSTS
+    names = [host] if host else _DEFAULT_HOSTS
     return [Attempt(name, port, _address(name, port)) for name in names]
 
 

@@ -52,6 +52,11 @@ class Ownership:
         """Whether the code that runs now may use the connection."""
         return not self._holds or self._holds[-1].is_ours
 
+    @property
+    def ours(self) -> Hold | None:
+        """The hold of the code that runs now, None if it has none."""
+        return self._holds[-1] if self._holds and self._holds[-1].is_ours else None
+
     async def wait(self) -> None:
         """Wait until the code that runs now may use the connection."""
         while not self.is_free:

@@ -35,9 +35,10 @@ from .exceptions import ClientConfigurationError
 if TYPE_CHECKING:
     from ._authentication import PasswordSource
 
-__all__ = ["ConnectParameters", "ProtocolVersion", "connect_parameters"]
+__all__ = ["ConnectParameters", "connect_parameters"]
 
-ProtocolVersion = Literal["3.0", "3.2", "latest"]
+_ProtocolVersion = Literal["3.0", "3.2", "latest"]
+_VERSIONS = {"3.0": (3, 0), "3.2": (3, 2), "latest": (3, 2)}
 
 _TIMEOUT = 60.0
 
@@ -61,8 +62,9 @@ class ConnectParameters:
         connect_timeout: seconds for each attempt; None for no limit of its own.
         channel_binding: whether SCRAM is bound to the TLS connection.
         require_auth: the methods that the server may ask for; None for any.
-        min_protocol_version: the lowest protocol version that is accepted, if said.
-        max_protocol_version: the protocol version to ask for, if said.
+        min_protocol_version: the oldest protocol version that the server may choose.
+        max_protocol_version: the one to ask for. As in libpq 3.0, if nothing else is said, for the
+            sake of servers and poolers that cannot negotiate.
     """
 
     user: str
@@ -78,8 +80,8 @@ class ConnectParameters:
     connect_timeout: float | None = None
     channel_binding: ChannelBinding = "prefer"
     require_auth: frozenset[str] | None = None
-    min_protocol_version: ProtocolVersion | None = None
-    max_protocol_version: ProtocolVersion | None = None
+    min_protocol_version: tuple[int, int] = (3, 0)
+    max_protocol_version: tuple[int, int] = (3, 0)
 
     def order(self) -> list[Attempt]:
         """Return the servers in the order in which one connection is to try them."""
@@ -179,10 +181,9 @@ def connect_parameters(
     given = layers.parameters
     user = given.get("user") or _system_user()
     attempts, tls = _attempts_and_tls(layers, ssl)
-    limit = _seconds(given.get("connect_timeout"))
-    least = _protocol_version(given, "min_protocol_version")
-    most = _protocol_version(given, "max_protocol_version")
-    if (least or "3.0") > (most or "latest"):  # in the alphabet, too, digits stand before letters
+    oldest = _protocol_version(given, "min_protocol_version", (3, 0))
+    newest = _protocol_version(given, "max_protocol_version", oldest)
+    if newest < oldest:
         raise ClientConfigurationError("max_protocol_version is below min_protocol_version")
     return ConnectParameters(
         user=user,
@@ -197,13 +198,13 @@ def connect_parameters(
             "LoadBalanceHosts", _word(given, "load_balance_hosts", LoadBalanceHosts) or "disable"
         ),
         timeout=_timeout(timeout, unlimited="connect_timeout" in given),
-        connect_timeout=limit,
+        connect_timeout=_seconds(given.get("connect_timeout")),
         channel_binding=cast(
             "ChannelBinding", _word(given, "channel_binding", ChannelBinding) or "prefer"
         ),
         require_auth=_require_auth(given.get("require_auth")),
-        min_protocol_version=least,
-        max_protocol_version=most,
+        min_protocol_version=oldest,
+        max_protocol_version=newest,
     )
 
 
@@ -336,8 +337,11 @@ def _word(given: Mapping[str, str], name: str, kind: object) -> str | None:
     return one_of(name, given[name], kind) if name in given else None
 
 
-def _protocol_version(given: Mapping[str, str], name: str) -> ProtocolVersion | None:
-    return cast("ProtocolVersion | None", _word(given, name, ProtocolVersion))
+def _protocol_version(
+    given: Mapping[str, str], name: str, default: tuple[int, int]
+) -> tuple[int, int]:
+    word = _word(given, name, _ProtocolVersion)
+    return default if word is None else _VERSIONS[word]
 
 
 def _require_auth(text: str | None) -> frozenset[str] | None:

@@ -93,7 +93,7 @@ class Session:
             asyncio.get_running_loop().time,
             self._statement_dropped,
         )
-        self._preparing: dict[str, asyncio.Task[Statement]] = {}
+        self._preparing: dict[tuple[str, Hold | None], asyncio.Task[Statement]] = {}
         self._known_types = {} if known_types is None else known_types
         self._types = TypeMap()
 
@@ -222,16 +222,18 @@ class Session:
         """
         if not keep:
             return await self._make_statement(query, name, keep=False)
-        task = self._preparing.get(query)
+        # Who has the connection for himself must not wait for those who wait for him.
+        key = (query, self._ownership.ours)
+        task = self._preparing.get(key)
         if task is None:
             task = asyncio.create_task(self._make_statement(query, name, keep=True))
-            self._preparing[query] = task
-            task.add_done_callback(lambda done: self._prepared(query, done))
+            self._preparing[key] = task
+            task.add_done_callback(lambda done: self._prepared(key, done))
         # Whoever is cancelled leaves it to the others.
         return await asyncio.shield(task)
 
-    def _prepared(self, query: str, task: asyncio.Task[Statement]) -> None:
-        self._preparing.pop(query, None)
+    def _prepared(self, key: tuple[str, Hold | None], task: asyncio.Task[Statement]) -> None:
+        self._preparing.pop(key, None)
         if not task.cancelled():
             task.exception()  # whoever waits gets it; perhaps nobody does any more
 
@@ -262,11 +264,15 @@ class Session:
             name,
             query,
             parameter_types,
-            [self._codec(oid) for oid in parameter_types],
+            [self._parameter_codec(oid) for oid in parameter_types],
             columns,
             self._codecs,
         )
         if keep:
+            first = self._statements.get(query)
+            if first is not None:
+                self._statements.drop(statement)
+                return first
             self._statements.put(statement)
         return statement
 
@@ -296,6 +302,12 @@ class Session:
 
     def _codec(self, oid: int) -> TypeCodec:
         codec = self._types.codec(oid)
+        if codec is None:
+            raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
+        return codec
+
+    def _parameter_codec(self, oid: int) -> TypeCodec:
+        codec = self._types.parameter_codec(oid)
         if codec is None:
             raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
         return codec

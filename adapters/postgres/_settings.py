@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 from wirekit._errors import (
     ConnectError,
     ConnectTimeout,
-    LocalProtocolError,
     RemoteProtocolError,
     TLSError,
     TransportError,
@@ -30,7 +29,13 @@ from wirekit.protocols.postgres import (
 
 from ._authentication import Authentication, ChannelBinding, PasswordSource
 from ._connection import Connection
-from .exceptions import ConnectionDoesNotExistError, connection_error, error_from_fields
+from .exceptions import (
+    ClientConfigurationError,
+    ConnectionDoesNotExistError,
+    UnsupportedServerFeatureError,
+    connection_error,
+    error_from_fields,
+)
 
 if TYPE_CHECKING:
     from wirekit.protocols.postgres import Event
@@ -58,6 +63,7 @@ class Settings:
         min_iterations: of SCRAM.
         max_iterations: of SCRAM.
         protocol_version: the newest that is asked for, ``(3, 0)`` or ``(3, 2)``.
+        min_protocol_version: the oldest that is accepted.
         replication: ``"database"`` or ``"true"`` for a replication connection.
         timeout: seconds for opening; None for no limit.
         max_message_length: bytes of the largest row accepted.
@@ -73,6 +79,7 @@ class Settings:
     min_iterations: int = 4096
     max_iterations: int = 1_000_000
     protocol_version: tuple[int, int] = (3, 0)
+    min_protocol_version: tuple[int, int] = (3, 0)
     replication: str | None = None
     timeout: float | None = 60.0
     max_message_length: int = 0x3FFFFFFF
@@ -143,7 +150,9 @@ async def request_tls(socket: Socket, codec: Codec, *, plain_is_accepted: bool =
     response = cast("EncryptionResponse", codec.receive_data(data)[0])
     if response.accepted:
         secure = socket.start_tls(trailing_data=codec.trailing_data)
-        await secure.opened
+        info = await secure.opened
+        if info.alpn not in (None, "postgresql"):  # a server of another protocol (ALPACA)
+            raise TLSError(f"{socket.remote_address} agreed on ALPN {info.alpn!r}, not postgresql")
         return secure
     if plain_is_accepted:
         return socket
@@ -199,8 +208,12 @@ def _parameters(settings: Settings) -> dict[str, str]:
     if settings.replication is not None:
         parameters["replication"] = settings.replication
     for name, value in settings.server_settings.items():
-        if name in ("user", "database", "replication", "client_encoding") or name[:5] == "_pq_.":
-            raise LocalProtocolError(f"{name} is not to be set by server_settings")
+        if name == "client_encoding":
+            if value.strip("'\"").upper() not in ("UTF8", "UTF-8", "UNICODE", "AUTO"):
+                raise ClientConfigurationError("client_encoding must be UTF8; no other is spoken")
+            continue
+        if name in ("user", "database", "replication") or name.startswith("_pq_."):
+            raise ClientConfigurationError(f"{name} is not to be set by server_settings")
         parameters[name] = value
     return parameters
 
@@ -208,6 +221,11 @@ def _parameters(settings: Settings) -> dict[str, str]:
 def _negotiated(event: NegotiateProtocolVersion, settings: Settings) -> tuple[int, int]:
     if event.version > settings.protocol_version or event.version[0] != 3:
         raise RemoteProtocolError("the server wants a protocol version that was not offered")
+    if event.version < settings.min_protocol_version:
+        text = "the server speaks protocol {}.{}, and at least {}.{} is wanted"
+        raise UnsupportedServerFeatureError(
+            text.format(*event.version, *settings.min_protocol_version)
+        )
     if event.unrecognized:
         raise RemoteProtocolError("the server does not know an option that was not sent")
     return event.version

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SSLMode",
-    "SSLNegotiation",
     "TLSPlan",
     "TLSStep",
     "demands_tls",
@@ -35,7 +34,7 @@ __all__ = [
 ]
 
 SSLMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-SSLNegotiation = Literal["postgres", "direct"]
+_Negotiation = Literal["postgres", "direct"]
 TLSStep = Literal["plain", "tls"]
 
 _DEMANDING = ("require", "verify-ca", "verify-full")
@@ -64,7 +63,7 @@ class TLSPlan:
     """
 
     sslmode: SSLMode = "disable"
-    negotiation: SSLNegotiation = "postgres"
+    negotiation: _Negotiation = "postgres"
     context: ssl.SSLContext | None = field(default=None, repr=False)
 
     @property
@@ -160,8 +159,8 @@ def make_tls_plan(
     """
     sslmode = "require" if context is not None else _sslmode(parameters)
     negotiation = cast(
-        "SSLNegotiation",
-        one_of("sslnegotiation", parameters.get("sslnegotiation", "postgres"), SSLNegotiation),
+        "_Negotiation",
+        one_of("sslnegotiation", parameters.get("sslnegotiation", "postgres"), _Negotiation),
     )
     if negotiation == "direct" and sslmode not in _DEMANDING:
         raise ClientConfigurationError(

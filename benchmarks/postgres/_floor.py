@@ -7,7 +7,7 @@ of a client library.
 
 from __future__ import annotations
 
-import socket
+import select
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,6 +42,7 @@ from benchmarks.postgres._wire import (
 )
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Iterator, Sequence
 
     from benchmarks._model import Address
@@ -237,10 +238,8 @@ async def _blocking(connection: socket.socket, exchange: Exchange) -> None:
 
 
 def _take_what_is_there(connection: socket.socket, room: memoryview) -> int:
-    try:
-        return connection.recv_into(room, 0, socket.MSG_DONTWAIT) if room else 0
-    except BlockingIOError:
-        return 0
+    is_there, _, _ = select.select([connection], [], [], 0)
+    return connection.recv_into(room) if is_there and room else 0
 
 
 class _Rows:

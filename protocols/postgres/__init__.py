@@ -13,9 +13,11 @@ from ._query import *  # noqa: F403
 from ._record import Record as Record
 from ._record import RecordKeys as RecordKeys
 from ._rows import *  # noqa: F403
+from ._type_map import TypeInfo as TypeInfo
+from ._type_map import TypeMap as TypeMap
 from .codec import *  # noqa: F403
 
-__all__ = ["Record", "RecordKeys"]
+__all__ = ["Record", "RecordKeys", "TypeInfo", "TypeMap"]
 __all__ += _backend.__all__
 __all__ += _codecs.__all__
 __all__ += _frontend.__all__

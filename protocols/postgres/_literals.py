@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import RemoteProtocolError
 
+from ._arrays import MAX_DIMENSIONS, array_sizes
 from ._codecs import FunctionCodec
-from ._containers import OutdatedType, array_sizes, attribute_values
+from ._composites import attribute_values
+from ._faults import OutdatedType
 from ._record import Record, make_record
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from ._record import RecordKeys
 
 __all__ = ["array_literal_codec", "composite_literal_codec"]
-
-_MAX_DIMENSIONS = 6
 
 _BOUNDS = re.compile(r"(?:\[[-+]?[0-9]+(?::[-+]?[0-9]+)?\])+=")
 _SPACES = re.compile(r"[ \t\n\r\v\f]*")
@@ -81,7 +81,7 @@ class _ArrayLiteral:
         self, text: str, position: int, depth: int
     ) -> tuple[list[Any], tuple[int, ...], int]:
         """Read from a brace on; return the items, the sizes of all dimensions, and the end."""
-        if depth > _MAX_DIMENSIONS:
+        if depth > MAX_DIMENSIONS:
             raise self._malformed()
         items: list[Any] = []
         inner: tuple[int, ...] | None = None

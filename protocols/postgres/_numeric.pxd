@@ -1,7 +1,7 @@
 cimport cython
 
 from wirekit.protocols cimport _native
-from wirekit.protocols.postgres cimport _codecs
+from wirekit.protocols.postgres cimport _faults
 from wirekit.protocols.postgres._codecs cimport TypeCodec
 
 cdef int _POSITIVE

@@ -10,10 +10,9 @@ from __future__ import annotations
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import Any
 
-from wirekit._errors import RemoteProtocolError
+from wirekit.protocols import _native
 
-from .. import _native
-from . import _codecs
+from . import _faults
 from ._codecs import TypeCodec
 
 __all__ = ["NumericCodec"]
@@ -48,19 +47,19 @@ class NumericCodec(TypeCodec):
 
     def read(self, data: bytes, start: int, end: int) -> Any:
         if end - start < 8:
-            raise _codecs.wrong_length(self, end - start)
+            raise _faults.wrong_length(self.name, end - start)
         groups = _native.read_uint16(data, start)
         if end - start != 8 + 2 * groups:
-            raise _codecs.wrong_length(self, end - start)
+            raise _faults.wrong_length(self.name, end - start)
         weight = _native.read_int16(data, start + 2)
         sign = _native.read_uint16(data, start + 4)
         decimals = _native.read_uint16(data, start + 6)
         if sign != _POSITIVE and sign != _NEGATIVE:
             if sign in _SPECIAL:
                 return _SPECIAL[sign]
-            raise RemoteProtocolError(f"a value of type {self.name} with an unknown sign")
+            raise _faults.malformed(self.name, "with an unknown sign")
         if decimals > _MAX_DECIMALS:
-            raise RemoteProtocolError(f"a value of type {self.name} with too many decimals")
+            raise _faults.malformed(self.name, "with too many decimals")
         if groups == 0:
             return _create_decimal(f"0E-{decimals}")
         given = 4 * (groups - weight - 1)
@@ -175,16 +174,14 @@ def _with_exponent(
     codec: TypeCodec, data: bytes, start: int, groups: int, weight: int, sign: int
 ) -> str:
     """Spell a number with no more digits than it came with."""
-    digits = "".join(
-        [f"{_read_group(codec, data, start, number):04}" for number in range(groups)]
-    )
+    digits = "".join([f"{_read_group(codec, data, start, number):04}" for number in range(groups)])
     return f"{'-' if sign == _NEGATIVE else ''}{digits}E{4 * (weight + 1 - groups)}"
 
 
 def _read_group(codec: TypeCodec, data: bytes, start: int, number: int) -> int:
     group = _native.read_uint16(data, start + 8 + 2 * number)
     if group > 9999:
-        raise RemoteProtocolError(f"a value of type {codec.name} with a digit of {group}")
+        raise _faults.malformed(codec.name, f"with a digit of {group}")
     return group
 
 

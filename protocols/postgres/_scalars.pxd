@@ -1,7 +1,7 @@
 cimport cython
 
 from wirekit.protocols cimport _native
-from wirekit.protocols.postgres cimport _codecs
+from wirekit.protocols.postgres cimport _faults
 from wirekit.protocols.postgres._codecs cimport TextCodec, TypeCodec
 
 cdef object _UUID_INT
@@ -15,6 +15,7 @@ cdef class UUIDCodec(TypeCodec):
     cdef int write(self, bytearray out, value) except -1
 
 
+cdef bytes _bytes_of_uuid(value)
 cdef bytes _parse_uuid(text)
 
 

@@ -6,10 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, SafeUUID
 
-from wirekit._errors import RemoteProtocolError
+from wirekit.protocols import _native
 
-from .. import _native
-from . import _codecs
+from . import _faults
 from ._codecs import TextCodec, TypeCodec
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class UUIDCodec(TypeCodec):
 
     def read(self, data: bytes, start: int, end: int) -> Any:
         if end - start != 16:
-            raise _codecs.wrong_length(self, end - start)
+            raise _faults.wrong_length(self.name, end - start)
         value = _native.new_object(UUID)
         _native.set_slot(_UUID_INT, value, _native.read_uint128(data, start))
         _native.set_slot(_UUID_IS_SAFE, value, _UNKNOWN)
@@ -43,13 +42,19 @@ class UUIDCodec(TypeCodec):
         elif isinstance(value, str):
             data = _parse_uuid(value)
         else:
-            data = getattr(value, "bytes", None)
-            if type(data) is not bytes:
-                raise TypeError(f"expected UUID or str, got {type(value).__name__}")
-            if len(data) != 16:
-                raise ValueError("invalid UUID: 16 bytes are needed")
+            data = _bytes_of_uuid(value)
         _native.append_int32(out, 16)
         _native.append_bytes(out, data)
+
+
+def _bytes_of_uuid(value: Any) -> bytes:
+    """Return the bytes of what looks like a UUID, such as a subclass or another package's."""
+    data = getattr(value, "bytes", None)
+    if not isinstance(data, bytes):
+        raise TypeError(f"expected UUID or str, got {type(value).__name__}")
+    if len(data) != 16:
+        raise ValueError("invalid UUID: 16 bytes are needed")
+    return data
 
 
 def _parse_uuid(text: str) -> bytes:
@@ -69,9 +74,9 @@ class JsonbCodec(TypeCodec):
 
     def read(self, data: bytes, start: int, end: int) -> Any:
         if end == start:
-            raise _codecs.wrong_length(self, 0)
+            raise _faults.wrong_length(self.name, 0)
         if data[start] != 1:
-            raise RemoteProtocolError(f"a value of type {self.name} in version {data[start]}")
+            raise _faults.malformed(self.name, f"in version {data[start]}")
         return _native.read_text(data, start + 1, end)
 
     def write(self, out: bytearray, value: Any) -> None:
@@ -101,7 +106,7 @@ class VoidCodec(TypeCodec):
 
     def read(self, data: bytes, start: int, end: int) -> Any:
         if end != start:
-            raise _codecs.wrong_length(self, end - start)
+            raise _faults.wrong_length(self.name, end - start)
         return None
 
     def write(self, out: bytearray, value: Any) -> None:

@@ -8,13 +8,12 @@ infinities, and these for Python's smallest and largest values.
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
 
-from wirekit._errors import RemoteProtocolError
+from wirekit.protocols import _native
 
-from .. import _native
-from . import _codecs
+from . import _faults
 from ._codecs import TypeCodec
 
 __all__ = [
@@ -28,7 +27,7 @@ __all__ = [
 
 _native.prepare_datetime()
 
-_UTC = timezone.utc
+_UTC = UTC
 _MIN_DATE = date.min
 _MAX_DATE = date.max
 _MIN_DATETIME = datetime.min
@@ -60,7 +59,7 @@ class DateCodec(TypeCodec):
 
     def read(self, data: bytes, start: int, end: int) -> Any:
         if end - start != 4:
-            raise _codecs.wrong_length(self, end - start)
+            raise _faults.wrong_length(self.name, end - start)
         days = _native.read_int32(data, start)
         if -_EPOCH_DAYS <= days <= _LAST_DAY - _EPOCH_DAYS:
             return _native.date_of_days(days + _EPOCH_DAYS)
@@ -127,7 +126,7 @@ class TimestamptzCodec(TypeCodec):
 
 def _read_timestamp(codec: TypeCodec, data: bytes, start: int, end: int, tzinfo: Any) -> Any:
     if end - start != 8:
-        raise _codecs.wrong_length(codec, end - start)
+        raise _faults.wrong_length(codec.name, end - start)
     microseconds = _native.read_int64(data, start)
     if -_EPOCH_MICROSECONDS <= microseconds <= _LAST_MICROSECOND - _EPOCH_MICROSECONDS:
         return _native.datetime_of_microseconds(microseconds + _EPOCH_MICROSECONDS, tzinfo)
@@ -162,7 +161,7 @@ class TimeCodec(TypeCodec):
 
     def read(self, data: bytes, start: int, end: int) -> Any:
         if end - start != 8:
-            raise _codecs.wrong_length(self, end - start)
+            raise _faults.wrong_length(self.name, end - start)
         return _read_time(self, data, start, None)
 
     def write(self, out: bytearray, value: Any) -> None:
@@ -178,10 +177,10 @@ class TimetzCodec(TypeCodec):
 
     def read(self, data: bytes, start: int, end: int) -> Any:
         if end - start != 12:
-            raise _codecs.wrong_length(self, end - start)
+            raise _faults.wrong_length(self.name, end - start)
         west = _native.read_int32(data, start + 8)
         if not -86400 < west < 86400:
-            raise RemoteProtocolError(f"a value of type {self.name} a day or more off UTC")
+            raise _faults.malformed(self.name, "a day or more off UTC")
         return _read_time(self, data, start, timezone(timedelta(0, -west)))
 
     def write(self, out: bytearray, value: Any) -> None:
@@ -201,7 +200,7 @@ def _read_time(codec: TypeCodec, data: bytes, start: int, tzinfo: Any) -> Any:
         return _native.time_of_microseconds(microseconds, tzinfo)
     if microseconds == _DAY:
         raise ValueError(_unrepresentable(codec))
-    raise RemoteProtocolError(f"a value of type {codec.name} outside the day")
+    raise _faults.malformed(codec.name, "outside the day")
 
 
 def _microseconds_of_time(value: Any) -> int:
@@ -219,7 +218,7 @@ class IntervalCodec(TypeCodec):
 
     def read(self, data: bytes, start: int, end: int) -> Any:
         if end - start != 16:
-            raise _codecs.wrong_length(self, end - start)
+            raise _faults.wrong_length(self.name, end - start)
         microseconds = _native.read_int64(data, start)
         days = _native.read_int32(data, start + 8)
         months = _native.read_int32(data, start + 12)

@@ -37,7 +37,7 @@ from ._temporal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ._functions import TypeFunctions
 
@@ -55,7 +55,10 @@ _OWN: tuple[TypeCodec, ...] = (
     Float4Codec("float4"),
     Float8Codec("float8"),
     NumericCodec("numeric"),
-    *[TextCodec(name) for name in ("text", "varchar", "bpchar", "name", "xml", "json", "cstring", "unknown")],
+    *[
+        TextCodec(name)
+        for name in ("text", "varchar", "bpchar", "name", "xml", "json", "cstring", "unknown")
+    ],
     *[JsonbCodec(name) for name in ("jsonb", "jsonpath")],
     UUIDCodec("uuid"),
     VoidCodec("void"),
@@ -160,10 +163,11 @@ def _tuple_form(name: str, layout: Struct, order: tuple[int, ...] = (0,)) -> Typ
     def write(value: Any) -> bytes:
         if not isinstance(value, (tuple, list)):
             raise TypeError(f"{name} tuple encoder: expected a tuple, got {type(value).__name__}")
-        if len(value) != len(order):
-            text = f"expecting {len(order)} elements in tuple, got {len(value)}"
+        numbers: Sequence[Any] = value
+        if len(numbers) != len(order):
+            text = f"expecting {len(order)} elements in tuple, got {len(numbers)}"
             raise ValueError(f"{name} tuple encoder: {text}")
-        fields = [value[order.index(number)] for number in range(len(order))]
+        fields = [numbers[order.index(number)] for number in range(len(order))]
         try:
             return layout.pack(*fields)
         except error:

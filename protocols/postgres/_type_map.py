@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from wirekit._errors import LocalProtocolError, RemoteProtocolError
 
+from ._arrays import AnyArrayCodec, ArrayCodec
 from ._builtin_types import BUILTIN_TYPES, TypeInfo
 from ._codecs import ByteaCodec, FunctionCodec, TextCodec, TypeCodec
-from ._containers import (
-    AnyArrayCodec,
-    ArrayCodec,
-    CompositeCodec,
-    MultirangeCodec,
-    OutdatedType,
-    RangeCodec,
-    RecordCodec,
-    UnknownType,
-)
+from ._composites import CompositeCodec, RecordCodec
+from ._faults import OutdatedType, UnknownType
 from ._literals import array_literal_codec, composite_literal_codec
+from ._ranges import MultirangeCodec, RangeCodec
 from ._record import RecordKeys
 from ._scalars import MappedCodec, PlainTextCodec
 from ._type_codecs import (

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from wirekit.adapters.postgres._hosts import (
-    DEFAULT_HOSTS,
     Attempt,
     HostSpec,
     SessionAttribute,
@@ -21,6 +20,9 @@ from wirekit.adapters.postgres._hosts import (
 )
 from wirekit.adapters.postgres.exceptions import ClientConfigurationError
 from wirekit.sockets import TCPAddress, UnixAddress
+
+# On Unix; where the local server is tried.
+LOCAL = ["/run/postgresql", "/var/run/postgresql", "/tmp", "/private/tmp", "localhost"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_addresses() -> None:
 def test_the_local_server_is_tried_at_its_usual_places() -> None:
     for hosts in ([], [HostSpec("")]):
         found = make_attempts(hosts, ports=[6000])
-        assert [item.host for item in found] == list(DEFAULT_HOSTS)
+        assert [item.host for item in found] == LOCAL
         assert {item.port for item in found} == {6000}
 
 
@@ -94,7 +96,7 @@ def test_an_empty_host_among_others_is_the_local_server() -> None:
     found = make_attempts([HostSpec("a"), HostSpec(""), HostSpec("b")], ports=[1, 2, 3])
     assert [(item.host, item.port) for item in found] == [
         ("a", 1),
-        *((host, 2) for host in DEFAULT_HOSTS),
+        *((host, 2) for host in LOCAL),
         ("b", 3),
     ]
 

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from wirekit.adapters.postgres._dsn import Layer, make_layer
-from wirekit.adapters.postgres._hosts import DEFAULT_HOSTS, HostSpec
+from wirekit.adapters.postgres._hosts import HostSpec
 from wirekit.adapters.postgres._layers import Layers, collect_layers
 from wirekit.adapters.postgres.exceptions import ClientConfigurationError
+
+# On Unix; where the local server is tried.
+LOCAL = ["/run/postgresql", "/var/run/postgresql", "/tmp", "/private/tmp", "localhost"]
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +98,7 @@ def test_servers(
 
 def test_the_local_server() -> None:
     found = collect(PGPORT="6000").attempts()
-    assert [attempt.host for attempt in found] == list(DEFAULT_HOSTS)
+    assert [attempt.host for attempt in found] == LOCAL
     assert {attempt.port for attempt in found} == {6000}
     for wrong in ("1,2", "x"):
         with pytest.raises(ClientConfigurationError):

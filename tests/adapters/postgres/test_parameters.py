@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wirekit.adapters.postgres._authentication import METHODS
-from wirekit.adapters.postgres._hosts import DEFAULT_HOSTS, SessionAttribute
+from wirekit.adapters.postgres._hosts import SessionAttribute
 from wirekit.adapters.postgres._parameters import ConnectParameters, connect_parameters
 from wirekit.adapters.postgres.exceptions import ClientConfigurationError
 from wirekit.sockets import TCPAddress, UnixAddress
@@ -283,7 +283,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.target_session_attrs is SessionAttribute.any
     assert (found.load_balance_hosts, found.channel_binding) == ("disable", "prefer")
     assert (found.require_auth, found.timeout, found.connect_timeout) == (None, 60.0, None)
-    assert (found.min_protocol_version, found.max_protocol_version) == (None, None)
+    assert found.min_protocol_version == found.max_protocol_version == (3, 0)
     assert connect(host="db", database="shop").database == "shop"
 
 
@@ -507,7 +507,9 @@ def test_timeouts_that_are_wrong() -> None:
 
 def test_protocol_versions() -> None:
     found = connect("host=db min_protocol_version=3.0", environ={"PGMAXPROTOCOLVERSION": "latest"})
-    assert (found.min_protocol_version, found.max_protocol_version) == ("3.0", "latest")
+    assert (found.min_protocol_version, found.max_protocol_version) == ((3, 0), (3, 2))
+    assert connect("host=db min_protocol_version=3.2").max_protocol_version == (3, 2)
+    assert connect("host=db max_protocol_version=3.2").max_protocol_version == (3, 2)
     for wrong in ("max_protocol_version=3.1", "min_protocol_version=4"):
         with pytest.raises(ClientConfigurationError, match=r"must be one of: 3\.0, 3\.2, latest"):
             connect(f"host=db {wrong}")
@@ -567,7 +569,3 @@ def test_server_settings_cannot_be_changed() -> None:
     assert found.server_settings == {"a": "b"}
     with pytest.raises(TypeError):
         cast("dict[str, str]", found.server_settings)["a"] = "c"
-
-
-def test_the_local_server_comes_last_by_tcp() -> None:
-    assert [attempt.host for attempt in connect().attempts] == list(DEFAULT_HOSTS)
