@@ -235,7 +235,7 @@ def growth(results: Sequence[Result], classes: Mapping[str, str]) -> str:
         "".join(parts),
         viewBox=f"0 0 {WIDE} {HIGH}",
         role="img",
-        aria_label=f"{row.unit} over the number of {row.growth_of}s; the figures stand in the table",
+        aria_label=f"{row.unit} by the number of {row.growth_of}s; the figures stand in the table",
         class_="growth",
     )
 

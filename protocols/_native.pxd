@@ -49,6 +49,8 @@ cdef extern from "Python.h":
     void PyTuple_SET_ITEM(object items, Py_ssize_t number, object value)
     void Py_INCREF(object value)
     void PyObject_GC_UnTrack(void *value)
+    void PyObject_GC_Track(void *value)
+    int PyObject_GC_IsTracked(object value)
     object index "PyNumber_Index"(object value)
     long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
     double PyFloat_AsDouble(object value) except? -1.0
@@ -194,6 +196,11 @@ cdef inline tuple to_tuple(tuple items):
 
 cdef inline void untrack(value) noexcept:
     PyObject_GC_UnTrack(<void *>value)
+
+
+cdef inline void track(value) noexcept:
+    if not PyObject_GC_IsTracked(value):
+        PyObject_GC_Track(<void *>value)
 
 
 cdef inline list new_list(Py_ssize_t count):

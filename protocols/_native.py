@@ -53,6 +53,7 @@ __all__ = [
     "timedelta_of",
     "to_text",
     "to_tuple",
+    "track",
     "untrack",
 ]
 
@@ -228,7 +229,11 @@ def to_tuple(items: list[Any]) -> tuple[Any, ...]:
 
 
 def untrack(value: Any) -> None:
-    """Tell the garbage collector that ``value`` is in no cycle; it is made of atoms."""
+    """Tell the garbage collector to leave ``value`` alone, for good if it is made of atoms."""
+
+
+def track(value: Any) -> None:
+    """Tell the garbage collector to look after ``value`` again."""
 
 
 def new_list(count: int) -> list[Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import asyncpg
 
 from benchmarks._model import Unsupported
 from benchmarks.postgres._asyncpg_api import AsyncpgAPI
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from benchmarks._model import Address
 
 __all__ = ["Client"]
+
+asyncpg: Any = importlib.import_module("asyncpg")  # which has no types
 
 
 class Client(AsyncpgAPI):

@@ -10,6 +10,7 @@ from benchmarks.postgres._data import LINES_TABLE, LINES_WHERE, SELECT_ONE, sele
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
+    from benchmarks.postgres._client import Rows
     from benchmarks.postgres._data import Selection, Table
 
 __all__ = ["AsyncpgAPI"]
@@ -24,12 +25,15 @@ class AsyncpgAPI(PostgresParticipant):
         fetchval = self.connection.fetchval
         return [await fetchval(SELECT_ONE) for _ in range(count)]
 
-    async def fetch(self, selection: Selection) -> Sequence[Any]:
-        rows: Sequence[Any] = await self.connection.fetch(selection.query)
+    async def fetch(self, selection: Selection) -> Rows:
+        rows: Rows = await self.connection.fetch(selection.query)
         return rows
 
-    async def copy_records(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
-        await self.connection.copy_records_to_table(table.name, records=records)
+    async def copy_records(
+        self, table: Table, records: Sequence[tuple[Any, ...]], share: int
+    ) -> None:
+        where = table.where(share)
+        await self.connection.copy_records_to_table(table.name, records=records, where=where)
 
     async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
         await self.connection.executemany(table.insert("$1, $2, $3"), records)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks._model import Participant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from benchmarks.postgres._data import Selection, Table
 
-__all__ = ["POOL_SIZE", "PostgresParticipant", "Tally"]
+__all__ = ["POOL_SIZE", "PostgresParticipant", "Rows", "Tally"]
 
 POOL_SIZE = 10
 
-# Rows are Any: each library has a type of its own for them, and all of them are checked by value.
+
+class Rows(Protocol):
+    """A result: each library has types of its own, and all of them are checked by value."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 class Tally:
@@ -48,12 +54,14 @@ class PostgresParticipant(Participant):
         """Run SELECT_ARGUMENT with every argument in one explicit pipeline."""
 
     @abstractmethod
-    async def fetch(self, selection: Selection) -> Collection[Any]:
+    async def fetch(self, selection: Selection) -> Rows:
         """Fetch all rows of a query at once."""
 
     @abstractmethod
-    async def copy_records(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
-        """COPY Python values into ``table``."""
+    async def copy_records(
+        self, table: Table, records: Sequence[tuple[Any, ...]], share: int
+    ) -> None:
+        """COPY Python values into ``table``; the server keeps one in ``share`` of them."""
 
     @abstractmethod
     async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:

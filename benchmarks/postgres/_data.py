@@ -72,9 +72,14 @@ class Table:
         """Return the INSERT of one row; ``placeholders`` is in the library's own notation."""
         return f"insert into {self.name} values ({placeholders})"
 
-    def copy(self) -> str:
-        """Return the COPY that takes rows in binary."""
-        return f"copy {self.name} from stdin (format binary)"
+    def copy(self, share: int = 1) -> str:
+        """Return the COPY that takes rows in binary; the server keeps one in ``share`` of them."""
+        where = self.where(share)
+        return f"copy {self.name} from stdin (format binary)" + (f" where {where}" if where else "")
+
+    def where(self, share: int) -> str | None:
+        """Return the condition on ``number`` that one in ``share`` of the rows meets."""
+        return f"number % {share} = 0" if share > 1 else None
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,9 @@ class Selection:
     @classmethod
     def of(cls, table: Table, count: int) -> Selection:
         """Select ``count`` rows of ``table``."""
-        return cls(table, count, f"select {', '.join(table.columns)} from {table.name} limit {count}")
+        return cls(
+            table, count, f"select {', '.join(table.columns)} from {table.name} limit {count}"
+        )
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield the rows that must come."""

@@ -43,14 +43,23 @@ from benchmarks.postgres._wire import (
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import (
+        Awaitable,
+        Callable,
+        Hashable,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
 
     from benchmarks._model import Address
+    from benchmarks.postgres._client import Rows
     from benchmarks.postgres._data import Selection, Table
 
 __all__ = ["Client", "Exchange"]
 
 PIECE = 1 << 16  # bytes sent before what has come is taken in
+COPY_PIECE = 1 << 18  # bytes in a CopyData; fewer and larger ones cost the server less
 ROOM = 1 << 18
 INT4 = [ENCODERS["int4"]]
 
@@ -143,7 +152,7 @@ class Client(PostgresParticipant):
         await self._run(exchange)
         return list(arguments)
 
-    async def fetch(self, selection: Selection) -> Collection[Any]:
+    async def fetch(self, selection: Selection) -> Rows:
         statement = await self._prepared(selection.query)
         exchange = self._exchange(
             selection.query,
@@ -152,19 +161,23 @@ class Client(PostgresParticipant):
         await self._run(exchange)
         return _Rows(selection)
 
-    async def copy_records(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
+    async def copy_records(
+        self, table: Table, records: Sequence[tuple[Any, ...]], share: int
+    ) -> None:
         def build() -> Exchange:
-            parts = [query(table.copy()), message(b"d", COPY_HEADER)]
-            parts += [message(b"d", table.encode(record)) for record in records]
-            parts += [message(b"d", COPY_TRAILER), COPY_DONE]
+            rows = b"".join(map(table.encode, records))
+            data = memoryview(COPY_HEADER + rows + COPY_TRAILER)
+            pieces = [data[start : start + COPY_PIECE] for start in range(0, len(data), COPY_PIECE)]
             return Exchange.of(
-                b"".join(parts),
+                query(table.copy(share))
+                + b"".join(message(b"d", piece) for piece in pieces)
+                + COPY_DONE,
                 _copy_in_response(len(table.columns))
-                + command_complete(f"COPY {len(records)}")
+                + command_complete(f"COPY {len(range(0, len(records), share))}")
                 + READY,
             )
 
-        await self._run(self._exchange((table.name, len(records)), build))
+        await self._run(self._exchange((table.name, len(records), share), build))
 
     async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
         statement = await self._prepared(table.insert("$1, $2, $3"))

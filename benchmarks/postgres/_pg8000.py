@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import pg8000.native
 
 from benchmarks._model import Unsupported
 from benchmarks.postgres._client import PostgresParticipant, Tally
@@ -15,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks._model import Address
+    from benchmarks.postgres._client import Rows
     from benchmarks.postgres._data import Selection, Table
 
 __all__ = ["Client"]
+
+native: Any = importlib.import_module("pg8000.native")  # which has no types
 
 
 class Client(PostgresParticipant):
@@ -27,7 +29,6 @@ class Client(PostgresParticipant):
     distributions: ClassVar[tuple[str, ...]] = ("pg8000",)
     note = "blocking, and so spared the event loop; prepared statements"
 
-    # Any: it comes without types.
     _connection: Any
     _one: Any
 
@@ -37,7 +38,7 @@ class Client(PostgresParticipant):
 
     async def connect(self, address: Address) -> None:
         host, port = address
-        self._connection = pg8000.native.Connection(USER, host=host, port=port, database=DATABASE)
+        self._connection = native.Connection(USER, host=host, port=port, database=DATABASE)
         self._one = self._connection.prepare(SELECT_ONE)
 
     async def close(self) -> None:
@@ -53,13 +54,15 @@ class Client(PostgresParticipant):
     async def pipeline(self, arguments: Sequence[int]) -> list[Any]:
         raise Unsupported("no pipeline")
 
-    async def fetch(self, selection: Selection) -> Sequence[Any]:
+    async def fetch(self, selection: Selection) -> Rows:
         if selection.query not in self._selections:
             self._selections[selection.query] = self._connection.prepare(selection.query)
-        rows: Sequence[Any] = self._selections[selection.query].run()
+        rows: Rows = self._selections[selection.query].run()
         return rows
 
-    async def copy_records(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
+    async def copy_records(
+        self, table: Table, records: Sequence[tuple[Any, ...]], share: int
+    ) -> None:
         raise Unsupported("COPY only of bytes")
 
     async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:

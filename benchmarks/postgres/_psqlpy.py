@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks._model import Address
+    from benchmarks.postgres._client import Rows
     from benchmarks.postgres._data import Selection, Table
 
 __all__ = ["Client"]
 
 NO_STREAM = "COPY only of values or of bytes held whole in memory"
+
+
+def _uuid(field: bytes) -> UUID:
+    return UUID(bytes=field)
 
 
 class Client(PostgresParticipant):
@@ -37,11 +42,7 @@ class Client(PostgresParticipant):
 
     # Of columns by name; it is given the field's bytes.
     _decoders: ClassVar[dict[str, dict[str, Any]]] = {
-        MIXED.name: {
-            name: lambda field: UUID(bytes=field)
-            for name, kind in MIXED.columns.items()
-            if kind == "uuid"
-        }
+        MIXED.name: {name: _uuid for name, kind in MIXED.columns.items() if kind == "uuid"}
     }
 
     async def connect(self, address: Address) -> None:
@@ -76,18 +77,23 @@ class Client(PostgresParticipant):
             )
         return [result.result(as_tuple=True)[0][0] for result in results]
 
-    async def fetch(self, selection: Selection) -> Sequence[Any]:
+    async def fetch(self, selection: Selection) -> Rows:
         result = await self._connection.fetch(selection.query)
         decoders = self._decoders.get(selection.table.name)
-        return result.result(as_tuple=True, custom_decoders=decoders) if decoders else result.records()
+        return (
+            result.result(as_tuple=True, custom_decoders=decoders) if decoders else result.records()
+        )
 
-    async def copy_records(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
+    async def copy_records(
+        self, table: Table, records: Sequence[tuple[Any, ...]], share: int
+    ) -> None:
         # Two threads wait for each other and for the interpreter's lock (0.13.1, within a few
         # calls of 100 000 records), and with them the whole run would.
         raise Unsupported("copy_records_to_table deadlocks the process now and then")
 
     async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
-        await self._connection.execute_many(table.insert("$1, $2, $3"), records)
+        rows: Any = records  # typed as lists, but tuples will do and need not be made anew
+        await self._connection.execute_many(table.insert("$1, $2, $3"), rows)
 
     async def copy_in(self, chunks: Iterable[bytes]) -> int:
         raise Unsupported(NO_STREAM)

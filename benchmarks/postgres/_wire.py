@@ -8,14 +8,14 @@ from __future__ import annotations
 import datetime
 import socket
 import struct
-import uuid
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._model import WrongReply
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Callable, Sequence
+    from decimal import Decimal
 
     from benchmarks._model import Address
 
@@ -57,9 +57,9 @@ _int2 = struct.Struct("!h").pack
 _int4 = struct.Struct("!i").pack
 
 
-def message(kind: bytes, body: bytes = b"") -> bytes:
+def message(kind: bytes, body: bytes | memoryview = b"") -> bytes:
     """Return one message: its kind, and its length, which counts itself."""
-    return kind + _int4(len(body) + 4) + body
+    return b"".join((kind, _int4(len(body) + 4), body))
 
 
 SYNC = message(b"S")

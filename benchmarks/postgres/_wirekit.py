@@ -35,9 +35,7 @@ class Client(AsyncpgAPI):
 
     async def connect(self, address: Address) -> None:
         host, port = address
-        self.connection = await postgres.connect(
-            host=host, port=port, user=USER, database=DATABASE
-        )
+        self.connection = await postgres.connect(host=host, port=port, user=USER, database=DATABASE)
 
     async def close(self) -> None:
         await self.connection.close()

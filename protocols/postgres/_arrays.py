@@ -193,27 +193,26 @@ def array_sizes(value: Any) -> tuple[int, ...]:
             raise ValueError(f"number of array dimensions exceeds the maximum {_MAX_DIMENSIONS}")
         if size == 0:
             return tuple(sizes)
-        kind: Any = type(value)
-        value = value[0] if kind is list else next(iter(value))
+        value = value[0] if _is_list(value) else next(iter(value))
         if not _is_dimension(value):
             return tuple(sizes)
 
 
 def _is_dimension(value: Any) -> bool:
     """Whether an array's item is an array within it; tuples are composites."""
-    kind: Any = type(value)
-    if kind is list:
+    if _is_list(value):
         return True
-    if value is None or kind is int or kind is str:
+    if value is None or isinstance(value, (int, str, tuple)):
         return False
-    return not isinstance(value, tuple) and _is_container(value)
+    return _is_container(value)
 
 
-def _is_container(value: Any) -> bool:
-    kind: Any = type(value)
-    if kind is list or kind is tuple:
-        return True
-    return (
+def _is_list(value: object) -> bool:
+    return type(value) is list
+
+
+def _is_container(value: object) -> bool:
+    return _is_list(value) or (
         isinstance(value, Iterable)
         and isinstance(value, Sized)
         and not isinstance(value, (str, bytes, bytearray, memoryview, Mapping))

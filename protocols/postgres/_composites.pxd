@@ -32,6 +32,10 @@ cdef class CompositeCodec(TypeCodec):
 cpdef tuple attribute_values(name, RecordKeys keys, value)
 
 
+cdef bint _is_mapping(value) except -1
+cdef bint _is_iterable(value) except -1
+
+
 cdef class RecordCodec(TypeCodec):
     cdef int _depth
     cdef object _find

@@ -108,21 +108,27 @@ def attribute_values(name: str, keys: RecordKeys, value: Any) -> tuple[Any, ...]
         ValueError: it has other attributes, or more or fewer.
     """
     count = len(keys.names)
-    if isinstance(value, Mapping):
-        attributes: Mapping[Any, Any] = value
+    if _is_mapping(value):
         values: list[Any] = [None] * count
-        for key in attributes:
+        for key in value:
             if key not in keys.positions:
                 raise ValueError(f"{key!r} is not a valid element of composite type {name}")
-            values[keys.positions[key]] = attributes[key]
+            values[keys.positions[key]] = value[key]
         return tuple(values)
-    if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
+    if not _is_iterable(value):
         raise TypeError(f"a tuple, a record or a mapping expected (got {type(value).__name__!r})")
-    given: Iterable[Any] = value
-    items = tuple(given)
+    items = tuple(value)
     if len(items) != count:
         raise ValueError(f"composite type {name} has {count} elements, and not {len(items)}")
     return items
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_iterable(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray))
 
 
 class RecordCodec(TypeCodec):

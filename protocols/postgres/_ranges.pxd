@@ -34,6 +34,9 @@ cdef class RangeCodec(TypeCodec):
 
 @cython.locals(flags=int)
 cdef tuple _range_parts(value)
+cdef bint _is_range(value) except -1
+cdef bint _is_pair(value) except -1
+cdef bint _is_sequence(value) except -1
 
 
 cdef class MultirangeCodec(TypeCodec):

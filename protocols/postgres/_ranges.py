@@ -100,23 +100,21 @@ class RangeCodec(TypeCodec):
 
 def _range_parts(value: Any) -> tuple[int, Any, Any]:
     """Return the flags and the bounds."""
-    if isinstance(value, Range):
-        whole: Range[Any] = value
-        if whole.isempty:
+    if _is_range(value):
+        if value.isempty:
             return _EMPTY, None, None
-        lower = whole.lower
-        upper = whole.upper
-        flags = _LOWER_INCLUSIVE if whole.lower_inc else 0
-        if whole.upper_inc:
+        lower = value.lower
+        upper = value.upper
+        flags = _LOWER_INCLUSIVE if value.lower_inc else 0
+        if value.upper_inc:
             flags |= _UPPER_INCLUSIVE
-    elif isinstance(value, (tuple, list)):
-        bounds: Sequence[Any] = value
-        if len(bounds) == 0:
+    elif _is_pair(value):
+        if not value:
             return _EMPTY, None, None
-        if len(bounds) > 2:
-            raise ValueError(f"expected 0, 1 or 2 elements in range (got {len(bounds)})")
-        lower = bounds[0]
-        upper = bounds[1] if len(bounds) == 2 else None
+        if len(value) > 2:
+            raise ValueError(f"expected 0, 1 or 2 elements in range (got {len(value)})")
+        lower = value[0]
+        upper = value[1] if len(value) == 2 else None
         flags = _LOWER_INCLUSIVE | _UPPER_INCLUSIVE
     else:
         raise TypeError(f"list, tuple or Range object expected (got type {type(value).__name__!r})")
@@ -125,6 +123,18 @@ def _range_parts(value: Any) -> tuple[int, Any, Any]:
     if upper is None:
         flags |= _UPPER_INFINITE
     return flags, lower, upper
+
+
+def _is_range(value: object) -> bool:
+    return isinstance(value, Range)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, (tuple, list))
+
+
+def _is_sequence(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
 
 
 class MultirangeCodec(TypeCodec):
@@ -165,12 +175,11 @@ class MultirangeCodec(TypeCodec):
         return ranges
 
     def write(self, out: bytearray, value: Any) -> None:
-        if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        if not _is_sequence(value):
             raise TypeError(f"expected a sequence (got type {type(value).__name__!r})")
-        ranges: Sequence[Any] = value
         start = len(out)
         _native.append_int32(out, 0)
-        _native.append_int32(out, len(ranges))
-        for item in ranges:
+        _native.append_int32(out, len(value))
+        for item in value:
             self._range.write(out, item)
         _native.end_field(out, start)

@@ -30,6 +30,7 @@ cdef class RowReader(RowSink):
         record=Record,
     )
     cdef int read_row(self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end) except -1
+    @cython.locals(record=Record)
     cdef take(self)
 
 

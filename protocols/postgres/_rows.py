@@ -122,8 +122,8 @@ class RowReader(RowSink):
             record = self._record_class.__new__(self._record_class)
         record._keys = self._keys  # noqa: SLF001 - a record is made in place
         record._values = values  # noqa: SLF001
-        if self._atomic:
-            # No cycle can go through these, so the garbage collector need not follow them.
+        if self._exact:
+            # While rows gather, the garbage collector need not go through them again and again.
             _native.untrack(values)
             _native.untrack(record)
         self._rows.append(record)
@@ -131,6 +131,11 @@ class RowReader(RowSink):
     def take(self) -> list[Any]:
         rows = self._rows
         self._rows = []
+        if self._exact and not self._atomic:
+            for row in rows:
+                record = row
+                _native.track(record._values)  # noqa: SLF001
+                _native.track(record)
         return rows
 
 

@@ -37,7 +37,7 @@ from ._temporal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ._functions import TypeFunctions
 
@@ -161,19 +161,22 @@ def _tuple_form(name: str, layout: Struct, order: tuple[int, ...] = (0,)) -> Typ
         return tuple([fields[number] for number in order])
 
     def write(value: Any) -> bytes:
-        if not isinstance(value, (tuple, list)):
+        if not _is_tuple(value):
             raise TypeError(f"{name} tuple encoder: expected a tuple, got {type(value).__name__}")
-        numbers: Sequence[Any] = value
-        if len(numbers) != len(order):
-            text = f"expecting {len(order)} elements in tuple, got {len(numbers)}"
+        if len(value) != len(order):
+            text = f"expecting {len(order)} elements in tuple, got {len(value)}"
             raise ValueError(f"{name} tuple encoder: {text}")
-        fields = [numbers[order.index(number)] for number in range(len(order))]
+        fields = [value[order.index(number)] for number in range(len(order))]
         try:
             return layout.pack(*fields)
         except error:
             raise OverflowError(f"{name} tuple encoder: not integers in range") from None
 
     return FunctionCodec(name, 1, read, write, atomic=True)
+
+
+def _is_tuple(value: object) -> bool:
+    return isinstance(value, (tuple, list))
 
 
 TUPLE_FORMS: dict[str, TypeCodec] = {
