@@ -85,6 +85,7 @@ class Session:
         self._server_pid = 0
         self._protocol_version = (3, 0)
         self._ownership = Ownership()
+        self._releases = 0  # how often a pool had it back; what was made before is void then
         self._pipeline: Pipeline | None = None
         self._statements = StatementCache(
             _checked_size("statement_cache_size", statement_cache_size),

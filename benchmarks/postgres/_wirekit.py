@@ -49,8 +49,7 @@ class Client(AsyncpgAPI):
         return await asyncio.gather(*[one_task(argument) for argument in arguments])
 
     async def pipeline(self, arguments: Sequence[int]) -> list[Any]:
-        fetchval = self.connection.fetchval
-        async with self.connection.pipeline():
-            return await asyncio.gather(
-                *[fetchval(SELECT_ARGUMENT, argument) for argument in arguments]
-            )
+        async with self.connection.pipeline() as pipeline:
+            fetchval = pipeline.fetchval
+            values = [fetchval(SELECT_ARGUMENT, argument) for argument in arguments]
+        return [await value for value in values]
