@@ -36,6 +36,9 @@ cdef extern from "Python.h":
     PyTypeObject *Py_TYPE(object value)
     object PyUnicode_New(Py_ssize_t size, unsigned int maxchar)
     unsigned char *PyUnicode_1BYTE_DATA(object text)
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    bytes PyUnicode_AsUTF8String(object text)
     object PyList_New(Py_ssize_t count)
     void PyList_SET_ITEM(object items, Py_ssize_t number, object value)
     object _PyLong_FromByteArray(
@@ -154,6 +157,62 @@ cdef inline int append_float8(bytearray out, double number) except -1:
 cdef inline int append_bytes(bytearray out, bytes data) except -1:
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     memcpy(_room(out, size), PyBytes_AS_STRING(data), size)
+    return 0
+
+
+cdef inline int append_field32(bytearray out, int32_t number) except -1:
+    cdef char *place = _room(out, 8)
+    _put32(place, 4)
+    _put32(place + 4, <uint32_t>number)
+    return 0
+
+
+cdef inline int append_field64(bytearray out, int64_t number) except -1:
+    cdef char *place = _room(out, 12)
+    _put32(place, 8)
+    _put32(place + 4, <uint32_t>(<uint64_t>number >> 32))
+    _put32(place + 8, <uint32_t>(<uint64_t>number))
+    return 0
+
+
+cdef inline int append_text_field(bytearray out, text) except -1:
+    cdef Py_ssize_t size
+    cdef char *place
+    cdef bytes data
+    if PyUnicode_IS_COMPACT_ASCII(text):
+        size = PyUnicode_GET_LENGTH(text)
+        place = _room(out, size + 4)
+        memcpy(place + 4, PyUnicode_1BYTE_DATA(text), size)
+    else:
+        data = PyUnicode_AsUTF8String(text)
+        size = PyBytes_GET_SIZE(data)
+        place = _room(out, size + 4)
+        memcpy(place + 4, PyBytes_AS_STRING(data), size)
+    if size > 0x7FFFFFFF:
+        raise OverflowError("text of 2 GiB or more")
+    _put32(place, <uint32_t>size)
+    return 0
+
+
+cdef inline int append_span(
+    bytearray out, const unsigned char *data, Py_ssize_t start, Py_ssize_t end
+) except -1:
+    memcpy(_room(out, end - start), data + start, end - start)
+    return 0
+
+
+cdef inline int append_native16(bytearray out, int16_t number) except -1:
+    memcpy(_room(out, 2), &number, 2)
+    return 0
+
+
+cdef inline int append_native32(bytearray out, int32_t number) except -1:
+    memcpy(_room(out, 4), &number, 4)
+    return 0
+
+
+cdef inline int append_native64(bytearray out, int64_t number) except -1:
+    memcpy(_room(out, 8), &number, 8)
     return 0
 
 

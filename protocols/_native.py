@@ -8,17 +8,25 @@ length. Both do the same.
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
+from math import ldexp
 from operator import index
 from struct import Struct
 from typing import Any
 
 __all__ = [
     "append_bytes",
+    "append_field32",
+    "append_field64",
     "append_float4",
     "append_float8",
     "append_int16",
     "append_int32",
     "append_int64",
+    "append_native16",
+    "append_native32",
+    "append_native64",
+    "append_span",
+    "append_text_field",
     "append_uint16",
     "append_uint32",
     "as_float8",
@@ -62,9 +70,14 @@ _UINT16 = Struct("!H")
 _INT32 = Struct("!i")
 _UINT32 = Struct("!I")
 _INT64 = Struct("!q")
+_FIELD32 = Struct("!ii")
+_FIELD64 = Struct("!iq")
 _UINT64 = Struct("!Q")
 _FLOAT4 = Struct("!f")
 _FLOAT8 = Struct("!d")
+_NATIVE16 = Struct("=h")
+_NATIVE32 = Struct("=i")
+_NATIVE64 = Struct("=q")
 
 
 def read_int16(data: bytes, position: int) -> int:
@@ -144,6 +157,25 @@ def append_int64(out: bytearray, number: int) -> None:
     out += _INT64.pack(number)
 
 
+def append_field32(out: bytearray, number: int) -> None:
+    """Append a field of 4 bytes: its length, and a signed integer that is known to fit."""
+    out += _FIELD32.pack(4, number)
+
+
+def append_field64(out: bytearray, number: int) -> None:
+    """Append a field of 8 bytes: its length, and a signed integer that is known to fit."""
+    out += _FIELD64.pack(8, number)
+
+
+def append_text_field(out: bytearray, text: str) -> None:
+    """Append a field of a string in UTF-8: its length, and the bytes."""
+    data = text.encode()
+    if len(data) > 0x7FFFFFFF:
+        raise OverflowError("text of 2 GiB or more")
+    out += _INT32.pack(len(data))
+    out += data
+
+
 def append_uint16(out: bytearray, number: int) -> None:
     """Append 2 bytes of an unsigned integer that is known to fit."""
     out += _UINT16.pack(number)
@@ -167,6 +199,26 @@ def append_float8(out: bytearray, number: float) -> None:
 def append_bytes(out: bytearray, data: bytes) -> None:
     """Append bytes."""
     out += data
+
+
+def append_span(out: bytearray, data: bytes, start: int, end: int) -> None:
+    """Append ``data[start:end]``."""
+    out += data[start:end]
+
+
+def append_native16(out: bytearray, number: int) -> None:
+    """Append 2 bytes, in the order of this machine, of a signed integer that is known to fit."""
+    out += _NATIVE16.pack(number)
+
+
+def append_native32(out: bytearray, number: int) -> None:
+    """Append 4 bytes, in the order of this machine, of a signed integer that is known to fit."""
+    out += _NATIVE32.pack(number)
+
+
+def append_native64(out: bytearray, number: int) -> None:
+    """Append 8 bytes, in the order of this machine, of a signed integer that is known to fit."""
+    out += _NATIVE64.pack(number)
 
 
 def put_int32(out: bytearray, position: int, number: int) -> None:
@@ -205,9 +257,7 @@ def as_float8(value: Any) -> float:
     Raises:
         TypeError: it is none.
     """
-    if isinstance(value, (str, bytes, bytearray)):
-        raise TypeError(f"must be real number, not {type(value).__name__}")
-    return float(value)
+    return ldexp(value, 0)  # float() takes text as well
 
 
 # A tuple that is filled in place; in Python a list has to do until it is full.

@@ -12,9 +12,14 @@ from wirekit.protocols.postgres import Record, TransactionStatus
 from wirekit.sockets import as_socket
 
 from ._cancel import cancel
+from ._columns import ColumnQueries
+from ._copy import Copying
 from ._pipeline import Pipelining
 from ._queries import Queries
+from ._reset import Resetting
 from ._settings import Opened, Settings, open_connection
+from ._transactions import Transactions
+from ._type_codecs import TypeCodecs
 from .exceptions import InterfaceError
 
 if TYPE_CHECKING:
@@ -51,7 +56,7 @@ class Dialler:
         return await self.dial()
 
 
-class Postgres(Pipelining, Queries):
+class Postgres(Copying, Transactions, Pipelining, Resetting, TypeCodecs, ColumnQueries, Queries):
     """A PostgreSQL client on a socket; has the methods of asyncpg's ``Connection``.
 
     Any number of tasks may use it at once: their queries go out together on the one connection,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from wirekit._errors import (
@@ -19,11 +20,20 @@ from wirekit._errors import (
 )
 from wirekit.protocols.postgres import (
     Codec,
+    CommandComplete,
+    CopyBothResponse,
+    CopyData,
+    CopyDone,
+    CopyFail,
+    CopyOutResponse,
+    CopyProgress,
+    CopyResponse,
     ErrorResponse,
     NoticeResponse,
     NotificationResponse,
     ParameterStatus,
     ReadyForQuery,
+    Sync,
     Terminate,
     TransactionStatus,
 )
@@ -55,16 +65,18 @@ class Request:
             the ReadyForQuery that ends it.
         events: those so far.
         on_event: called with each event in place of gathering it, for COPY.
+        begun: the answer is known to have begun, so it can be cancelled whatever is yet to be sent.
         abandoned: nobody waits any more.
         protected: is not cancelled on the server even so, as a ROLLBACK.
     """
 
-    __slots__ = ("abandoned", "events", "future", "on_event", "protected")
+    __slots__ = ("abandoned", "begun", "events", "future", "on_event", "protected")
 
     def __init__(self, future: asyncio.Future[list[Event]]) -> None:
         self.future = future
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] | None = None
+        self.begun = False
         self.abandoned = False
         self.protected = False
 
@@ -87,6 +99,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, socket: Socket, codec: Codec) -> None:
         self.congested = False  # the server takes bytes more slowly than they are written
         self.error: TransportError | ProtocolError | None = None
+        self.requests = 0  # how many were sent
         self.status = TransactionStatus.IDLE  # as of the last ReadyForQuery
         self.settings: dict[str, str] = {}
         self.canceller: Callable[[], Awaitable[None]] | None = None
@@ -102,6 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         self._live = 0  # how many of them somebody waits for
         self._several = False  # answers came together, so requests are likely to as well
         self._out: list[Buffer] = []
+        self._later: list[Buffer] = []  # what came while something is being cancelled
         self._flush_scheduled = False
         self._cancelling: asyncio.Task[None] | None = None
         self._end_waiter: asyncio.Future[None] | None = None
@@ -129,6 +143,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._codec.copying
 
     @property
+    def attended(self) -> bool:
+        """Whether somebody waits for what is under way, or for some of it."""
+        return self._live > 0
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is under way and the connection stands."""
         return not self._pending and self.error is None
@@ -150,6 +169,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.error is not None:
             raise self.lost_error()
         buffers = self._codec.send_buffers(*messages)
+        self.requests += 1
         request = Request(self._loop.create_future())
         request.on_event = on_event
         request.protected = protected
@@ -180,6 +200,9 @@ class Connection(asyncio.BufferedProtocol):
         return len(buffers) == 1 and len(buffers[0]) < _LARGE
 
     def _write(self, buffers: list[Buffer]) -> None:
+        if self._cancelling is not None:
+            self._later += buffers
+            return
         self._out += buffers
         if not self._flush_scheduled:
             self._flush_scheduled = True
@@ -188,7 +211,7 @@ class Connection(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         """Write what was gathered: small pieces as one, large ones in slices as there is room."""
         self._flush_scheduled = False
-        if self.congested or self.error is not None or not self._out or self._cancelling:
+        if self.congested or self.error is not None or not self._out:
             return
         out, self._out = self._out, []
         small: list[Buffer] = []
@@ -215,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             ConnectionDoesNotExistError: the connection is over.
         """
-        while (self.congested or self._out) and self.error is None:
+        while (self.congested or self._out or self._later) and self.error is None:
             if not self.congested and self._cancelling is None:
                 await asyncio.sleep(0)  # gathered, and about to be written
                 continue
@@ -303,6 +326,8 @@ class Connection(asyncio.BufferedProtocol):
                 request = pending[0]
                 if request.on_event is not None:
                     request.on_event(event)
+                elif kind is not CommandComplete and isinstance(event, CopyResponse):
+                    self.take_unasked(request, event)
                 elif not request.abandoned:
                     request.events.append(event)
             elif isinstance(event, ErrorResponse):
@@ -326,6 +351,26 @@ class Connection(asyncio.BufferedProtocol):
                 self.on_notice(event)
         elif isinstance(event, NotificationResponse) and self.on_notification is not None:
             self.on_notification(event)
+
+    def take_unasked(self, request: Request, event: Event) -> None:
+        """Take an event for a request that asked for no COPY, or does not want it any more.
+
+        A COPY from us is refused, and what comes of one to us is dropped.
+        """
+        request.on_event = partial(self.take_unasked, request)
+        if not request.abandoned and not isinstance(event, CopyData | CopyProgress):
+            request.events.append(event)
+        if not isinstance(event, CopyResponse) or isinstance(event, CopyOutResponse):
+            return
+        messages: list[Message] = []
+        if self._codec.copying:
+            is_both = isinstance(event, CopyBothResponse)
+            messages.append(CopyDone() if is_both else CopyFail("nothing is to be copied"))
+        if not self._codec.ready_is_due:  # its Sync was ignored as part of the COPY
+            messages.append(Sync())
+        # Even while something is being cancelled, as that cannot end without it.
+        self._out += self._codec.send_buffers(*messages)
+        self._flush()
 
     def _farewell(self, event: ErrorResponse) -> None:
         """Take the error with which the server ends an idle connection."""
@@ -367,7 +412,7 @@ class Connection(asyncio.BufferedProtocol):
         if all(request.protected for request in self._pending):
             return
         self._flush()  # what is under way has to get there before it can be cancelled
-        if self._out:
+        if self._out and not request.begun:
             return  # it is being sent; it will be drained
         self._cancelling = self._loop.create_task(self._cancel(list(self._pending)))
 
@@ -389,6 +434,8 @@ class Connection(asyncio.BufferedProtocol):
             self.fail(_because(ConnectionLost(text), error))
         finally:
             self._cancelling = None
+            self._out += self._later
+            self._later.clear()
             self._flush()
             if not self.congested:
                 self._wake_writers()
@@ -433,6 +480,7 @@ class Connection(asyncio.BufferedProtocol):
     def _over(self, error: TransportError | ProtocolError) -> None:
         self.error = error
         self._out.clear()
+        self._later.clear()
         pending, self._pending = self._pending, deque()
         for request in pending:
             if not request.future.done():

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .types import ServerVersion
+
 __all__ = ["types_by_name", "types_by_oid"]
 
 _TYPES = """
@@ -38,15 +43,15 @@ _BEFORE_14 = _TYPES.format(subtype="r.rngsubtype", join="r.rngtypid = t.oid").re
 )
 
 
-def types_by_oid(server_version: tuple[int, ...]) -> str:
+def types_by_oid(server_version: ServerVersion) -> str:
     """Return the query for types by their OIDs, ``$1::oid[]``."""
     return _query(server_version) + "WHERE t.oid = ANY($1::pg_catalog.oid[])"
 
 
-def types_by_name(server_version: tuple[int, ...]) -> str:
+def types_by_name(server_version: ServerVersion) -> str:
     """Return the query for one type by its name ``$1`` and schema ``$2``."""
     return _query(server_version) + "WHERE t.typname = $1 AND n.nspname = $2"
 
 
-def _query(server_version: tuple[int, ...]) -> str:
-    return _SINCE_14 if server_version >= (14,) else _BEFORE_14
+def _query(server_version: ServerVersion) -> str:
+    return _SINCE_14 if server_version.major >= 14 else _BEFORE_14

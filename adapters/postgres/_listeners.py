@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._session import Session
+from ._queries import Queries
 from .exceptions import ClosedError, InterfaceError, log_message_from_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 
-    from wirekit.protocols.postgres import NoticeResponse, NotificationResponse, Record
+    from wirekit.protocols.postgres import NoticeResponse, NotificationResponse
 
     from ._session import Results
     from ._settings import Opened, Settings
@@ -58,6 +58,15 @@ class _Limit(NamedTuple):
 _limit: ContextVar[_Limit | None] = ContextVar("wirekit postgres limit", default=None)
 
 
+class _Unlogged(NamedTuple):
+    """The methods that the logging ones stand before."""
+
+    limited: Callable[[float | None], asyncio.Timeout]
+    query: Callable[..., Coroutine[Any, Any, str]]
+    execute: Callable[..., Coroutine[Any, Any, Results]]
+    run_many: Callable[..., Coroutine[Any, Any, list[Any]]]
+
+
 class _Channel:
     """A channel of notifications, and who listens to it."""
 
@@ -69,14 +78,16 @@ class _Channel:
         self.listening = 0  # how many LISTENs are under way
 
 
-class Listeners(Session):
+class Listeners(Queries):
     """The part of the client that calls the user's functions.
 
     A function may be async. Each is called from the event loop, in a turn of its own; what it
     raises goes to the loop's exception handler.
     """
 
+    _loop: asyncio.AbstractEventLoop
     _settings: Settings
+    _unlogged: _Unlogged
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -90,10 +101,10 @@ class Listeners(Session):
 
     def _use(self, opened: Opened) -> None:
         super()._use(opened)
+        self._loop = asyncio.get_running_loop()
         connection = opened.connection
         connection.on_notification = self._notified
         connection.on_notice = self._noticed
-        connection.on_lost = self._lost
 
     # Notifications
 
@@ -159,11 +170,10 @@ class Listeners(Session):
         self._termination_listeners.pop(callback, None)
 
     def _lost(self) -> None:
+        super()._lost()
         self._call(self._termination_listeners)
         self._termination_listeners.clear()
         self._forget_listeners()
-        for callback in list(self._query_loggers):
-            self.remove_query_logger(callback)
         if self._on_lost is not None:
             self._on_lost()
 
@@ -176,15 +186,17 @@ class Listeners(Session):
     def add_query_logger(self, callback: Callback) -> None:
         """Call ``callback(record)`` with a `LoggedQuery` after each query."""
         _check_callback(callback)
+        if not self._query_loggers:
+            self._unlogged = _Unlogged(self._limited, self._query, self._execute, self._run_many)
+            # An object's own attributes go before its class's, so that nothing is asked, query by
+            # query, where there is no logger.
+            vars(self).update(
+                _limited=self._limited_and_logged,
+                _query=self._query_and_log,
+                _execute=self._execute_and_log,
+                _run_many=self._run_many_and_log,
+            )
         self._query_loggers[callback] = None
-        # An object's own attributes go before its class's, so that nothing is asked, query by
-        # query, where there is no logger.
-        vars(self).update(
-            _limited=self._limited_and_logged,
-            _query=self._query_and_log,
-            _execute=self._execute_and_log,
-            _run_many=self._run_many_and_log,
-        )
 
     def remove_query_logger(self, callback: Callback) -> None:
         """Undo `add_query_logger`."""
@@ -203,34 +215,25 @@ class Listeners(Session):
             self.remove_query_logger(callback)
 
     def _limited_and_logged(self, timeout: float | None) -> asyncio.Timeout:
-        limit = Session._limited(self, timeout)
+        limit = self._unlogged.limited(timeout)
         _limit.set(_Limit(limit, self._command_timeout if timeout is None else timeout))
         return limit
 
     async def _query_and_log(self, query: str, **options: Any) -> str:
         with self._logged(query, ()):
-            return await Session._query(self, query, **options)
+            return await self._unlogged.query(query, **options)
 
     async def _execute_and_log(
-        self,
-        query: str,
-        values: Sequence[Any],
-        max_rows: int = 0,
-        record_class: type[Record] | None = None,
-        statement: Statement | None = None,
+        self, query: str, values: Sequence[Any], *options: Any, **named: Any
     ) -> Results:
         with self._logged(query, values):
-            return await Session._execute(self, query, values, max_rows, record_class, statement)
+            return await self._unlogged.execute(query, values, *options, **named)
 
     async def _run_many_and_log(
-        self,
-        statement: Statement,
-        args: Iterable[Sequence[Any]],
-        record_class: type[Record] | None,
+        self, statement: Statement, args: Iterable[Sequence[Any]], *options: Any
     ) -> list[Any]:
         with self._logged(statement.query, args):
-            rows: list[Any] = await super()._run_many(statement, args, record_class)
-            return rows
+            return await self._unlogged.run_many(statement, args, *options)
 
     @contextmanager
     def _logged(self, query: str, args: Any) -> Generator[None]:
@@ -242,7 +245,8 @@ class Listeners(Session):
             yield
         except BaseException as error:
             failure = error
-            if limit is not None and limit.timeout.expired():
+            cancelled = isinstance(error, asyncio.CancelledError)
+            if cancelled and limit is not None and limit.timeout.expired():
                 failure = TimeoutError()  # which is what the caller gets
             raise
         finally:
@@ -257,7 +261,7 @@ class Listeners(Session):
                 self._settings,
             )
             for callback in self._query_loggers:
-                asyncio.get_running_loop().call_soon(self._run_callback, callback, record)
+                self._loop.call_soon(self._run_callback, callback, record)
 
     def _address(self) -> tuple[str, int] | str:
         peer = "" if self._connection is None else self._connection.peer
@@ -268,10 +272,9 @@ class Listeners(Session):
 
     def _call(self, callbacks: Iterable[Callback], *args: Any) -> None:
         """Have functions called with this connection, or with the pool's proxy for it."""
-        loop = asyncio.get_running_loop()
         connection = self if self._proxy is None else self._proxy
         for callback in callbacks:
-            loop.call_soon(self._run_callback, callback, connection, *args)
+            self._loop.call_soon(self._run_callback, callback, connection, *args)
 
     def _run_callback(self, callback: Callback, *args: Any) -> None:
         result = callback(*args)
@@ -283,7 +286,7 @@ class Listeners(Session):
     def _callback_done(self, task: asyncio.Future[Any]) -> None:
         self._callback_tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
+            self._loop.call_exception_handler(
                 {"message": "a listener failed", "exception": error, "task": task}
             )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from wirekit._errors import LocalProtocolError
 from wirekit.protocols.postgres import (
     Close,
     CommandComplete,
+    CopyResponse,
     Describe,
     EmptyQueryResponse,
     ErrorResponse,
@@ -40,7 +41,7 @@ from .exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from wirekit.protocols.postgres import Column, Event, TypeCodec
 
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
 __all__ = ["Results", "Session", "checked_result", "last_tag", "raise_error", "rows_of", "type_info"]
 
 Results = CommandComplete | PortalSuspended | EmptyQueryResponse
+_COPY = "COPY is not for this method: use the copy_* ones"
 _DESCRIBED = frozenset({RowDescription, NoData})
+_BUILTIN = TypeMap()  # without any codecs of users
 _STALE = (InvalidCachedStatementError, InvalidSQLStatementNameError)
 
 
@@ -102,6 +105,11 @@ class Session:
         self._connection = opened.connection
         self._server_pid = opened.key.process_id if opened.key is not None else 0
         self._protocol_version = opened.version
+        opened.connection.on_lost = self._lost
+
+    def _lost(self) -> None:
+        """Take the end of the connection: whoever waits for it gets the error."""
+        self._ownership.end()
 
     @property
     def _open_connection(self) -> Connection:
@@ -125,14 +133,17 @@ class Session:
             InterfaceError, ConnectionDoesNotExistError: there is none any more.
         """
         connection = self._open_connection
-        if self._pipeline is not None and self._pipeline.is_ours:
-            raise InterfaceError("only queries can be run inside a pipeline")
+        self._refuse_in_pipeline()
         while not self._ownership.is_free or connection.congested:
             if not self._ownership.is_free:
                 await self._ownership.wait()
             else:
                 await connection.writable()
         return connection
+
+    def _refuse_in_pipeline(self) -> None:
+        if self._pipeline is not None and self._pipeline.is_ours:
+            raise InterfaceError("only queries can be run inside a pipeline")
 
     async def _writable(self) -> Connection:
         """Return the connection when it can take something, for who has it for himself."""
@@ -156,11 +167,34 @@ class Session:
 
     # Queries
 
-    async def _query(self, query: str, *, protected: bool = False, reader: Any = None) -> str:
-        """Run commands by the simple protocol and return the tag of the last."""
-        connection = await self._ready()
+    async def _query(
+        self,
+        query: str,
+        *,
+        protected: bool = False,
+        reader: Any = None,
+        answered: Callable[[object], None] | None = None,
+    ) -> str:
+        """Run commands by the simple protocol and return the tag of the last.
+
+        Args:
+            query: the commands.
+            protected: see `Request`.
+            reader: takes the rows.
+            answered: called when the answer has come, even if the caller is gone by then. They are
+                sent at once, whoever's turn it is.
+        """
+        connection = self._open_connection if answered is not None else await self._ready()
         request = connection.request(Query(query, reader), protected=protected)
-        events = await self._answer(request)
+        if answered is None:
+            events = await self._answer(request)
+        else:
+            request.future.add_done_callback(answered)
+            try:
+                events = await asyncio.shield(request.future)
+            except asyncio.CancelledError:
+                connection.abandon(request)
+                raise
         raise_error(events, query)
         return last_tag(events)
 
@@ -194,6 +228,8 @@ class Session:
             raise
         event = events[-1] if events else None
         if isinstance(event, ErrorResponse):
+            if isinstance(events[0], CopyResponse):
+                raise InterfaceError(_COPY)
             error = error_from_fields(event.fields, query)
             if (
                 isinstance(error, _STALE)
@@ -205,7 +241,8 @@ class Session:
                 if isinstance(error, InvalidCachedStatementError):
                     self._statements.clear()
                 prepared = await self._prepare(query)
-                return await self._execute(query, values, max_rows, record_class, prepared)
+                again = Session._execute  # which is not logged twice
+                return await again(self, query, values, max_rows, record_class, prepared)
             raise error
         return checked_result(event)
 
@@ -223,6 +260,7 @@ class Session:
         """
         if not keep:
             return await self._make_statement(query, name, keep=False)
+        self._ownership.refuse_self()  # it will wait in a task of its own
         # Who has the connection for himself must not wait for those who wait for him.
         key = (query, self._ownership.ours)
         task = self._preparing.get(key)
@@ -278,14 +316,20 @@ class Session:
         return statement
 
     def _statement_dropped(self, statement: Statement) -> None:
-        """Close a statement at the server, which nobody needs to wait for."""
+        if statement.name:
+            self._close_later("S", statement.name)
+
+    def _close_later(self, kind: Literal["S", "P"], name: str) -> None:
+        """Close a statement or portal at the server, which nobody needs to wait for."""
         connection = self._connection
-        if not statement.name or connection is None or connection.error is not None:
+        if connection is None or connection.error is not None:
             return
-        if connection.copying:  # it has to wait until nothing else is under way
-            asyncio.get_running_loop().call_later(1.0, self._statement_dropped, statement)
+        if self._ownership.exclusive or self._pipeline is not None or connection.copying:
+            # A Sync would come into the middle of what is under way.
+            asyncio.get_running_loop().call_later(1.0, self._close_later, kind, name)
             return
-        connection.request(Close("S", statement.name), Sync(), protected=True)
+        request = connection.request(Close(kind, name), Sync(), protected=True)
+        connection.abandon(request)
 
     # Pipelines
 
@@ -302,16 +346,10 @@ class Session:
     # Types
 
     def _codec(self, oid: int) -> TypeCodec:
-        codec = self._types.codec(oid)
-        if codec is None:
-            raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
-        return codec
+        return _required(self._types.codec(oid), oid)
 
     def _parameter_codec(self, oid: int) -> TypeCodec:
-        codec = self._types.parameter_codec(oid)
-        if codec is None:
-            raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
-        return codec
+        return _required(self._types.parameter_codec(oid), oid)
 
     def _codecs(self, columns: Sequence[Column]) -> list[TypeCodec]:
         return [self._codec(column.type) for column in columns]
@@ -324,13 +362,27 @@ class Session:
             unknown = [oid for oid in missing if oid not in self._known_types]
             if unknown:
                 query = types_by_oid(self._server_version)
-                found = await self._execute(query, (unknown,), record_class=Record)
-                infos = [type_info(row) for row in rows_of(found)]
+                infos = await self._catalogue(query, (unknown,))
                 if not infos:
                     raise UnsupportedClientFeatureError(f"there are no types with OIDs {unknown}")
                 self._known_types.update({info.oid: info for info in infos})
                 known += infos
             self._types.add(known)
+
+    async def _catalogue(self, query: str, values: Sequence[Any]) -> list[TypeInfo]:
+        """Run a query about types; its own values go through no codecs of the user's."""
+        prepared = self._statements.get(query) or await self._prepare(query)
+        oids = prepared.parameter_types
+        statement = Statement(
+            prepared.name,
+            query,
+            oids,
+            [_required(_BUILTIN.parameter_codec(oid), oid) for oid in oids],
+            prepared.columns,
+            _builtin_codecs,
+        )
+        found = await self._execute(query, values, 0, Record, statement)
+        return [type_info(row) for row in rows_of(found)]
 
     def _forget_types(self) -> None:
         """Forget what is known of types and statements, as they may have changed."""
@@ -347,9 +399,21 @@ class Session:
             raise self._connection.lost_error()
 
 
+def _required(codec: TypeCodec | None, oid: int) -> TypeCodec:
+    if codec is None:
+        raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
+    return codec
+
+
+def _builtin_codecs(columns: Sequence[Column]) -> list[TypeCodec]:
+    return [_required(_BUILTIN.codec(column.type), column.type) for column in columns]
+
+
 def raise_error(events: Sequence[Event], query: str | None = None) -> None:
-    """Raise the first error among the events of an answer."""
+    """Raise the first error among the events of an answer; a COPY that began is one as well."""
     for event in events:
+        if isinstance(event, CopyResponse):
+            raise InterfaceError(_COPY)
         if isinstance(event, ErrorResponse):
             raise error_from_fields(event.fields, query)
 
@@ -398,7 +462,7 @@ def checked_result(event: Event | None) -> Results:
         return event
     if isinstance(event, EmptyQueryResponse):
         return event
-    raise InterfaceError("COPY is not for this method: use the copy_* ones")
+    raise InterfaceError(_COPY)
 
 
 def _checked_timeout(name: str, timeout: float | None) -> float | None:

@@ -147,10 +147,12 @@ class Statement:
         # has it on one server. The columns may have changed since they were first described.
         messages = self.bind("", values)
         if sink is not None and isinstance(sink, RowReader):
-            sink = DescribedRowReader(self._described(record_class))
+            sink = DescribedRowReader(self.described(record_class))
         return [*messages, Describe("P", ""), Execute("", max_rows, sink)]
 
-    def _described(self, record_class: type[Record]) -> Callable[[RowDescription], RowReader]:
+    def described(self, record_class: type[Record]) -> Callable[[RowDescription], RowReader]:
+        """Return what makes the reader for columns as they are described once more."""
+
         def make_reader(description: RowDescription) -> RowReader:
             columns = description.columns
             same = [(column.name, column.type) for column in columns] == [

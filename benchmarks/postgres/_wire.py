@@ -45,7 +45,7 @@ __all__ = [
 USER = DATABASE = "postgres"
 
 PROTOCOL_VERSION = 3 << 16
-TIMEOUT = 120  # seconds until a socket gives up
+TIMEOUT = 30  # seconds in which the server must send or take something
 
 EPOCH = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 

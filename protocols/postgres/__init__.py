@@ -5,21 +5,27 @@ Source: https://www.postgresql.org/docs/current/protocol.html
 
 from __future__ import annotations
 
-from . import _backend, _codecs, _frontend, _query, _rows, codec
+from . import _backend, _codecs, _columns, _copy, _frontend, _query, _rows, codec
 from ._backend import *  # noqa: F403
 from ._codecs import *  # noqa: F403
+from ._columns import *  # noqa: F403
+from ._copy import *  # noqa: F403
 from ._frontend import *  # noqa: F403
 from ._query import *  # noqa: F403
 from ._record import Record as Record
 from ._record import RecordKeys as RecordKeys
 from ._rows import *  # noqa: F403
+from ._scalars import PlainTextCodec as PlainTextCodec
 from ._type_map import TypeInfo as TypeInfo
 from ._type_map import TypeMap as TypeMap
+from ._type_map import builtin_type as builtin_type
 from .codec import *  # noqa: F403
 
-__all__ = ["Record", "RecordKeys", "TypeInfo", "TypeMap"]
+__all__ = ["PlainTextCodec", "Record", "RecordKeys", "TypeInfo", "TypeMap", "builtin_type"]
 __all__ += _backend.__all__
 __all__ += _codecs.__all__
+__all__ += _columns.__all__
+__all__ += _copy.__all__
 __all__ += _frontend.__all__
 __all__ += _query.__all__
 __all__ += _rows.__all__

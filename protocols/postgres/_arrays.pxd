@@ -50,6 +50,6 @@ cdef _read_array(
 
 @cython.locals(size=Py_ssize_t, sizes=list)
 cpdef tuple array_sizes(value)
-cdef bint _is_dimension(value) except -1
+cpdef bint is_dimension(value) except -1
 cdef bint _is_list(value) noexcept
 cdef bint _is_container(value) except -1

@@ -20,7 +20,7 @@ from ._faults import OutdatedType, UnknownType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_DIMENSIONS", "AnyArrayCodec", "ArrayCodec", "array_sizes"]
+__all__ = ["MAX_DIMENSIONS", "AnyArrayCodec", "ArrayCodec", "array_sizes", "is_dimension"]
 
 # MAXDIM in src/include/c.h
 MAX_DIMENSIONS = 6
@@ -76,7 +76,7 @@ class ArrayCodec(TypeCodec):
     ) -> None:
         count = 0
         for item in value:
-            if not _is_dimension(item):
+            if not is_dimension(item):
                 raise ValueError("non-homogeneous array")
             if dimension + 2 == len(sizes):
                 self._write_items(out, item, sizes[dimension + 1])
@@ -194,11 +194,11 @@ def array_sizes(value: Any) -> tuple[int, ...]:
         if size == 0:
             return tuple(sizes)
         value = value[0] if _is_list(value) else next(iter(value))
-        if not _is_dimension(value):
+        if not is_dimension(value):
             return tuple(sizes)
 
 
-def _is_dimension(value: Any) -> bool:
+def is_dimension(value: Any) -> bool:
     """Whether an array's item is an array within it; tuples are composites."""
     if _is_list(value):
         return True

@@ -30,6 +30,7 @@ __all__ = [
     "CopyBothResponse",
     "CopyInResponse",
     "CopyOutResponse",
+    "CopyProgress",
     "CopyResponse",
     "EmptyQueryResponse",
     "EncryptionResponse",
@@ -316,3 +317,8 @@ class CopyOutResponse(CopyResponse):
 @dataclass(frozen=True, slots=True)
 class CopyBothResponse(CopyResponse):
     """Both at once: streaming replication."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyProgress(Event):
+    """Data of a COPY came and is with the `CopySink` that was asked for."""

@@ -106,7 +106,8 @@ def _make_types() -> dict[int, TypeInfo]:
     for oid, name, array in _PSEUDO_TYPES:
         types.append(TypeInfo(oid, name, kind="p"))
         if array:
-            types.append(TypeInfo(array, f"_{name}", kind="p", element=oid))
+            kind: Literal["b", "p"] = "p" if name == "record" else "b"
+            types.append(TypeInfo(array, f"_{name}", kind=kind, element=oid))
     for oid, name, array, subtype, multirange, multirange_name, multirange_array in _RANGE_TYPES:
         types.append(TypeInfo(oid, name, kind="r", subtype=subtype))
         types.append(TypeInfo(array, f"_{name}", element=oid))

@@ -70,7 +70,6 @@ cdef class Float8Codec(TypeCodec):
 
 cdef class TextCodec(TypeCodec):
     cdef read(self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end)
-    @cython.locals(data=bytes)
     cdef int write(self, bytearray out, value) except -1
 
 

@@ -168,8 +168,7 @@ class Int4Codec(TypeCodec):
         number = _native.as_int64(value)
         if not -0x80000000 <= number <= 0x7FFFFFFF:
             raise OverflowError("value out of int32 range")
-        _native.append_int32(out, 4)
-        _native.append_int32(out, number)
+        _native.append_field32(out, number)
 
 
 class Int8Codec(TypeCodec):
@@ -183,9 +182,7 @@ class Int8Codec(TypeCodec):
         return _native.read_int64(data, start)
 
     def write(self, out: bytearray, value: Any) -> None:
-        number = _native.as_int64(value)
-        _native.append_int32(out, 8)
-        _native.append_int64(out, number)
+        _native.append_field64(out, _native.as_int64(value))
 
 
 class UInt4Codec(TypeCodec):
@@ -271,9 +268,7 @@ class TextCodec(TypeCodec):
     def write(self, out: bytearray, value: Any) -> None:
         if not isinstance(value, str):
             raise TypeError(f"expected str, got {type(value).__name__}")
-        data = value.encode()
-        _native.append_int32(out, len(data))
-        _native.append_bytes(out, data)
+        _native.append_text_field(out, value)
 
 
 class ByteaCodec(TypeCodec):

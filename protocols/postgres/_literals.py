@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import RemoteProtocolError
 
-from ._arrays import MAX_DIMENSIONS, array_sizes
+from ._arrays import MAX_DIMENSIONS, array_sizes, is_dimension
 from ._codecs import FunctionCodec
 from ._composites import attribute_values
 from ._faults import OutdatedType
@@ -125,9 +125,10 @@ class _ArrayLiteral:
 
     def _spell(self, value: Any, sizes: tuple[int, ...], dimension: int) -> str:
         items = list(value)
-        if len(items) != sizes[dimension]:
+        inner = dimension + 1 < len(sizes)
+        if len(items) != sizes[dimension] or (inner and not all(map(is_dimension, items))):
             raise ValueError("non-homogeneous array")
-        if dimension + 1 < len(sizes):
+        if inner:
             parts = [self._spell(item, sizes, dimension + 1) for item in items]
         else:
             try:

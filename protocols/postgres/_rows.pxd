@@ -60,4 +60,5 @@ cdef class RowWriter:
     cpdef int write(self, bytearray out, values) except -1
     @cython.locals(size=Py_ssize_t)
     cpdef int write_row(self, bytearray out, values) except -1
-    cpdef int write_rows(self, bytearray out, rows) except -1
+    @cython.locals(count=Py_ssize_t)
+    cpdef Py_ssize_t write_rows(self, bytearray out, rows, Py_ssize_t size) except -1

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DescribedRowReader",
+    "InvalidRow",
     "InvalidValue",
     "RowReader",
     "RowSink",
@@ -28,7 +29,17 @@ __all__ = [
 ]
 
 
-class InvalidValue(LocalProtocolError):
+class InvalidRow(LocalProtocolError):
+    """Values cannot be sent as a row.
+
+    Attributes:
+        row: which of many rows, from 0.
+    """
+
+    row = 0
+
+
+class InvalidValue(InvalidRow):
     """A value cannot be sent as the type it is wanted as; ``__cause__`` says why.
 
     Attributes:
@@ -223,14 +234,16 @@ class RowWriter:
 
         Raises:
             InvalidValue: one of them cannot be sent; nothing is appended then.
-            LocalProtocolError: there are more or fewer than codecs.
+            InvalidRow: there are more or fewer than codecs, or they are in no order.
         """
         if type(values) is not tuple and type(values) is not list:
+            if isinstance(values, (dict, set, frozenset)):
+                raise InvalidRow(f"a row is a sequence of values, not a {type(values).__name__}")
             values = tuple(values)
         count = len(self._codecs)
         if len(values) != count:
             text = f"{count} values are wanted, and {len(values)} were given"
-            raise LocalProtocolError(text)
+            raise InvalidRow(text)
         size = len(out)
         number = 0
         try:
@@ -251,7 +264,7 @@ class RowWriter:
         """Append a row of binary COPY: the number of fields, and the fields.
 
         Raises:
-            InvalidValue, LocalProtocolError: as `write`.
+            InvalidValue, InvalidRow: as `write`.
         """
         size = len(out)
         _native.append_int16(out, len(self._codecs))
@@ -261,7 +274,22 @@ class RowWriter:
             del out[size:]
             raise
 
-    def write_rows(self, out: bytearray, rows: Any) -> None:
-        """Append many rows of binary COPY."""
-        for values in rows:
-            self.write_row(out, values)
+    def write_rows(self, out: bytearray, rows: Any, size: int) -> int:
+        """Append rows of binary COPY from an iterator until there are ``size`` bytes or more.
+
+        Returns how many.
+
+        Raises:
+            InvalidValue, InvalidRow: as `write`; ``row`` says which, from 0.
+        """
+        count = 0
+        try:
+            for values in rows:
+                self.write_row(out, values)
+                count += 1
+                if len(out) >= size:
+                    break
+        except InvalidRow as exc:
+            exc.row = count
+            raise
+        return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from binascii import hexlify
 from decimal import Decimal
 from struct import Struct, error
@@ -132,9 +133,17 @@ def _text_form(
 
 
 def _bytea_of_text(text: str) -> bytes:
-    if text[:2] != "\\x":
-        raise ValueError("the escape format of bytea is not supported")
-    return bytes.fromhex(text[2:])
+    """Read either setting of bytea_output."""
+    if text.startswith("\\x"):
+        return bytes.fromhex(text[2:])
+    return _ESCAPED.sub(_unescape, text.encode())
+
+
+_ESCAPED = re.compile(rb"\\(\\|[0-7]{3})")
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return b"\\" if match[1] == b"\\" else bytes([int(match[1], 8) & 0xFF])
 
 
 TEXT_FORMS: dict[str, TypeCodec] = {

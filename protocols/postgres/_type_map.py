@@ -28,7 +28,7 @@ from ._type_codecs import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["OutdatedType", "TypeInfo", "TypeMap", "UnknownType"]
+__all__ = ["OutdatedType", "TypeInfo", "TypeMap", "UnknownType", "builtin_type"]
 
 # No type of a real database is made of types made of types so many times over.
 _MAX_DEPTH = 64
@@ -52,6 +52,7 @@ _ALIASES = {
     "bit varying": "varbit",
 }
 _CONTRIB = "pg_contrib."
+_BUILTIN_NAMES = {info.name: info for info in BUILTIN_TYPES.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,22 +355,25 @@ def _no_text_form(info: TypeInfo) -> LocalProtocolError:
     return LocalProtocolError(f"{text}, and a codec for text was set for what belongs to them")
 
 
+def builtin_type(name: str | int) -> TypeInfo | None:
+    """Return a built-in type by its own name, SQL's name or OID; None if there is none."""
+    if isinstance(name, int):
+        return BUILTIN_TYPES.get(name)
+    return _BUILTIN_NAMES.get(_ALIASES.get(name, name))
+
+
 def _alias(
     codec_name: str | int,
     format: Literal["text", "binary"] | None,  # noqa: A002 - asyncpg's word
 ) -> TypeCodec | None:
     """Return the codec of a built-in type by name, SQL's name or OID; None if there is none."""
-    if isinstance(codec_name, int):
-        known = BUILTIN_TYPES.get(codec_name)
-        name = known.name if known is not None else ""
-    elif codec_name.startswith(_CONTRIB):
+    if isinstance(codec_name, str) and codec_name.startswith(_CONTRIB):
         codec = EXTENSIONS.get(codec_name.removeprefix(_CONTRIB))
         return codec if format != "text" else None
-    else:
-        name = _ALIASES.get(codec_name, codec_name)
-    codec = RESULTS.get(name)
-    if format == "text" and codec is not None and codec.format:
-        return TEXT_FORMS.get(name)
+    known = builtin_type(codec_name)
+    codec = RESULTS.get(known.name) if known is not None else None
+    if format == "text" and known is not None and codec is not None and codec.format:
+        return TEXT_FORMS.get(known.name)
     if format == "binary" and codec is not None and not codec.format:
         return None
     return codec

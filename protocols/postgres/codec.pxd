@@ -1,6 +1,7 @@
 cimport cython
 
 from wirekit.protocols cimport _native
+from wirekit.protocols.postgres._copy cimport CopySink
 from wirekit.protocols.postgres._query cimport ExtendedQuery
 from wirekit.protocols.postgres._rows cimport RowSink
 
@@ -22,6 +23,8 @@ cdef int _QUERY
 cdef int _FUNCTION_CALL
 cdef int _STARTUP
 cdef int _ENCRYPTION
+
+cdef frozenset _END_WITH_READY
 
 cdef int _COPY_NONE
 cdef int _COPY_IN
@@ -64,6 +67,8 @@ cdef class Codec:
     cdef bint _bound
     cdef object _error
     cdef int _copy
+    cdef CopySink _copy_sink
+    cdef bint _copied
     cdef bint _discarding
 
     cdef _forget(self)
@@ -82,6 +87,7 @@ cdef class Codec:
         end=Py_ssize_t,
     )
     cdef void _parse(self, bytes data, list events) except *
+    cdef void _tell_copied(self, list events) except *
     @cython.locals(limit=Py_ssize_t)
     cdef void _check_length(self, int kind, Py_ssize_t length) except *
 

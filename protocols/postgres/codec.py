@@ -21,6 +21,7 @@ from ._backend import (
     BindComplete,
     CloseComplete,
     CommandComplete,
+    CopyProgress,
     EmptyQueryResponse,
     EncryptionResponse,
     NoData,
@@ -29,6 +30,7 @@ from ._backend import (
     ReadyForQuery,
     TransactionStatus,
 )
+from ._copy import CopySink
 from ._decoding import decode_message
 from ._query import ExtendedQuery
 
@@ -60,6 +62,8 @@ _QUERY = 9
 _FUNCTION_CALL = 10
 _STARTUP = 11
 _ENCRYPTION = 12
+
+_END_WITH_READY = frozenset({_SYNC, _QUERY, _FUNCTION_CALL, _STARTUP})
 
 # Directions in which CopyData may go.
 _COPY_NONE = 0
@@ -93,6 +97,7 @@ _BIND_COMPLETE = BindComplete()
 _CLOSE_COMPLETE = CloseComplete()
 _NO_DATA = NoData()
 _EMPTY = EmptyQueryResponse()
+_COPY_PROGRESS = CopyProgress()
 _READY = {
     ord("I"): ReadyForQuery(TransactionStatus.IDLE),
     ord("T"): ReadyForQuery(TransactionStatus.IN_TRANSACTION),
@@ -156,7 +161,9 @@ class Codec:
     __slots__ = (
         "_bound",
         "_challenged",
+        "_copied",
         "_copy",
+        "_copy_sink",
         "_data",
         "_discarding",
         "_due",
@@ -203,6 +210,8 @@ class Codec:
         self._bound = False  # it is bound; or a _QUERY's rows are described
         self._error: Exception | None = None  # what a decoder raised in the head's rows
         self._copy = _COPY_NONE
+        self._copy_sink: CopySink | None = None  # where its data goes, None makes events
+        self._copied = False  # it got some, and there is no event yet that says so
         self._discarding = False  # the server skips what is sent, up to Sync
 
     @property
@@ -219,6 +228,11 @@ class Codec:
     def copying(self) -> bool:
         """Whether CopyData, CopyDone and CopyFail, and nothing else, may be sent."""
         return self._copy == _COPY_IN or self._copy == _COPY_BOTH
+
+    @property
+    def ready_is_due(self) -> bool:
+        """Whether ReadyForQuery comes without another Sync."""
+        return bool(self._due) and self._due[len(self._due) - 1] in _END_WITH_READY
 
     # Input
 
@@ -338,14 +352,24 @@ class Codec:
             elif kind == ord("d"):
                 if self._copy != _COPY_OUT and self._copy != _COPY_BOTH:
                     raise RemoteProtocolError("CopyData outside of a COPY to us")
-                events.append(_frontend.CopyData(data[start:end]))
+                if self._copy_sink is None:
+                    events.append(_frontend.CopyData(data[start:end]))
+                else:
+                    self._copied = True
+                    self._copy_sink.read_copy(pointer, start, end)
             else:
                 self._message(kind, data[start:end], events)
             position = end
+        self._tell_copied(events)
         self._offset += position
         self._waiting = size - position
         if self._waiting:
             self._data.append(data[position:])
+
+    def _tell_copied(self, events: list[Any]) -> None:
+        if self._copied:
+            self._copied = False
+            events.append(_COPY_PROGRESS)
 
     def _check_length(self, kind: int, length: int) -> None:
         if length < 4:
@@ -446,6 +470,7 @@ class Codec:
     # The rest
 
     def _message(self, kind: int, body: bytes, events: list[Any]) -> None:
+        self._tell_copied(events)
         bare = _BARE.get(kind)
         if bare is not None:
             if body:
@@ -481,6 +506,9 @@ class Codec:
             if self._copy != _COPY_OUT and self._copy != _COPY_BOTH:
                 raise RemoteProtocolError("CopyDone outside of a COPY to us")
             self._copy = _COPY_NONE if self._copy == _COPY_OUT else _COPY_IN
+            if self._copy_sink is not None:
+                self._copy_sink.end_copy()
+                self._copy_sink = None
         elif self._copy != _COPY_NONE:
             raise RemoteProtocolError(f"{name} inside a COPY")
         elif head == _ANSWERED_BY.get(kind):
@@ -537,6 +565,7 @@ class Codec:
         if self._sink is not None:
             self._sink.take()
         self._copy = _COPY_NONE
+        self._copy_sink = None
         if self._head in (_QUERY, _FUNCTION_CALL):
             self._head = _SYNC
             self._sink = None
@@ -567,6 +596,9 @@ class Codec:
         if head != _QUERY and head != _EXECUTE and not (head == _BOUND and self._bound):
             raise self._out_of_turn(name)
         self._copy = _COPY_DIRECTIONS[type(event)]
+        if self._copy != _COPY_IN and isinstance(self._sink, CopySink):
+            self._copy_sink = self._sink
+            self._copy_sink.begin_copy(event)
         behind = len(self._due) - self._first - 1
         if self._copy == _COPY_OUT or behind == 0:
             return
@@ -688,6 +720,7 @@ class Codec:
             self._copy = _COPY_OUT if self._copy == _COPY_BOTH else _COPY_NONE
         elif kind is _frontend.CopyFail:
             self._copy = _COPY_NONE
+            self._copy_sink = None
         else:
             raise self._refuse_output(message)
 

@@ -94,6 +94,15 @@ def test_growth_has_a_point_for_each_row_and_names_each_line_once() -> None:
     assert [text for text in texts(svg, "tick") if "task" in text] == ["1 task", "100 tasks"]
 
 
+def test_growth_says_what_grows() -> None:
+    rows = [
+        Row(f"rows-{count}", "rows", "rows/s", growth=("growth", count), growth_of="row")
+        for count in (1, 1000)
+    ]
+    svg = growth([result(row, ours=[10], peer=[5]) for row in rows], CLASSES)
+    assert [text for text in texts(svg, "tick") if "row" in text] == ["1 row", "1 000 rows"]
+
+
 def test_names_at_the_ends_of_lines_do_not_overlap() -> None:
     row = Row("row", "row", "GET/s", growth=("growth", 10))
     same = result(row, ours=[10], peer=[10], slow_peer=[10], floor=[10])
