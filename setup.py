@@ -22,6 +22,7 @@ MODULES = (
     "wirekit.protocols.postgres._query",
     "wirekit.protocols.postgres._ranges",
     "wirekit.protocols.postgres._record",
+    "wirekit.protocols.postgres._requests",
     "wirekit.protocols.postgres._rows",
     "wirekit.protocols.postgres._scalars",
     "wirekit.protocols.postgres._temporal",

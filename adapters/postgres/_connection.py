@@ -53,6 +53,7 @@ _SLICE = 262144  # bytes of a large piece handed to the transport at a time
 _LARGE = 16384  # pieces from this size on are not joined with others
 _SMALLEST_READ = 8192
 _LARGEST_READ = 524288
+_AT_ANY_MOMENT = frozenset({ParameterStatus, NoticeResponse, NotificationResponse})
 _CANCEL_ATTEMPTS = 3
 _CANCEL_PAUSE = 5.0  # seconds for a cancelled query to end, after which it is cancelled again
 
@@ -316,11 +317,11 @@ class Connection(asyncio.BufferedProtocol):
                 request = pending.popleft()
                 if not request.abandoned:
                     self._live -= 1
-                elif self._end_waiter is not None:
+                else:
                     self._wake_ended()
                 if not request.future.done():
                     request.future.set_result(request.events)
-            elif kind is ParameterStatus or kind is NoticeResponse or kind is NotificationResponse:
+            elif kind in _AT_ANY_MOMENT:
                 self._told(event)
             elif pending:
                 request = pending[0]

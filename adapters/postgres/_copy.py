@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wirekit.protocols.postgres import CopyChunks, CopyRows, Record, RecordKeys, RowWriter
@@ -91,7 +92,7 @@ class Copying(CopyGuard):
             force_quote: columns that are always quoted; True for all.
             encoding: of the text.
         """
-        options: CopyOptions = {
+        options: CopyOutOptions = {
             "format": format,
             "oids": oids,
             "delimiter": delimiter,
@@ -104,7 +105,7 @@ class Copying(CopyGuard):
         }
         statement = copy_to_statement(table(table_name, schema_name), columns, options)
         async with self._limited(timeout):
-            return await copy_to(self, statement, output)
+            return await copy_to(self._begin_alone, statement, output)
 
     async def copy_from_query(
         self,
@@ -127,7 +128,7 @@ class Copying(CopyGuard):
         Returns the status, such as ``"COPY 5"``. COPY knows no parameters: the server spells the
         arguments as literals first. For the others see `copy_from_table`.
         """
-        options: CopyOptions = {
+        options: CopyOutOptions = {
             "format": format,
             "oids": oids,
             "delimiter": delimiter,
@@ -140,7 +141,7 @@ class Copying(CopyGuard):
         }
         async with self._limited(timeout):
             query = await self._inlined(query, args)
-            return await copy_to(self, _copy_query(query, options), output)
+            return await copy_to(self._begin_alone, _copy_query(query, options), output)
 
     async def copy_to_table(
         self,
@@ -205,7 +206,7 @@ class Copying(CopyGuard):
         self._check_where(where)
         name = table(table_name, schema_name)
         async with self._limited(timeout):
-            copying = CopyIn(self, copy_from_statement(name, columns, options, where))
+            copying = CopyIn(self._begin_alone, copy_from_statement(name, columns, options, where))
             return await copying.run(pieces_of(source))
 
     async def copy_records_to_table(
@@ -239,14 +240,14 @@ class Copying(CopyGuard):
         name = table(table_name, schema_name)
         columns = columns and tuple(columns)
         async with self._limited(timeout):
-            found = (await self._describe(described(name, columns))).columns
+            found = (await self._describe_anew(described(name, columns))).columns
             codecs = [
                 _binary_codec(self._parameter_codec(column.type), column, "encoder")
                 for column in found
             ]
             names = [column.name for column in found]
             statement = copy_from_statement(name, columns, _BINARY, where)
-            copying = CopyIn(self, statement, len(found))
+            copying = CopyIn(self._begin_alone, statement, len(found))
             return await copying.run(record_pieces(RowWriter(codecs), names, records))
 
     # To iterators
@@ -274,7 +275,6 @@ class Copying(CopyGuard):
         Raises:
             InternalClientError: when iterated, a column's type has no binary format that is known.
         """
-
         name = table(table_name, schema_name)
         columns = columns and tuple(columns)
 
@@ -282,7 +282,7 @@ class Copying(CopyGuard):
             statement = copy_to_statement(name, columns, _BINARY)
             return await self._begin_records(statement, described(name, columns), record_class)
 
-        return CopyIterator(self, begin, list[Any], timeout)
+        return CopyIterator(begin, _all, partial(self._limited, timeout))
 
     def copy_records_from_query(
         self,
@@ -298,7 +298,7 @@ class Copying(CopyGuard):
             statement = _copy_query(inlined, _BINARY)
             return await self._begin_records(statement, inlined, record_class)
 
-        return CopyIterator(self, begin, list[Any], timeout)
+        return CopyIterator(begin, _all, partial(self._limited, timeout))
 
     def copy_chunks_from_table(
         self,
@@ -313,12 +313,12 @@ class Copying(CopyGuard):
 
         A chunk has the data of many rows, and none in part.
         """
-        statement = copy_to_statement(table(table_name, schema_name), columns, {**options})
+        statement = copy_to_statement(table(table_name, schema_name), columns, options)
 
         async def begin() -> CopyOut:
             return await self._begin_chunks(statement)
 
-        return CopyIterator(self, begin, _one, timeout)
+        return CopyIterator(begin, _one, partial(self._limited, timeout))
 
     def copy_chunks_from_query(
         self,
@@ -331,31 +331,29 @@ class Copying(CopyGuard):
 
         async def begin() -> CopyOut:
             inlined = await self._inlined(query, args)
-            return await self._begin_chunks(_copy_query(inlined, {**options}))
+            return await self._begin_chunks(_copy_query(inlined, options))
 
-        return CopyIterator(self, begin, _one, timeout)
+        return CopyIterator(begin, _one, partial(self._limited, timeout))
 
     async def _begin_chunks(self, statement: str) -> CopyOut:
-        copying = CopyOut(self, statement, CopyChunks())
-        await copying.begin()
+        copying = CopyOut(statement, CopyChunks())
+        await copying.begin(self._begin_alone)
         return copying
 
     async def _begin_records(
         self, statement: str, description: str, record_class: type[Record] | None
     ) -> CopyOut:
-        columns = (await self._describe(description)).columns
-        codecs = [
-            _binary_codec(self._codec(column.type), column, "decoder") for column in columns
-        ]
+        columns = (await self._describe_anew(description)).columns
+        codecs = [_binary_codec(self._codec(column.type), column, "decoder") for column in columns]
         keys = RecordKeys([column.name for column in columns])
         sink = CopyRows(keys, codecs, record_class or self._record_class)
-        copying = CopyOut(self, statement, sink)
-        await copying.begin()
+        copying = CopyOut(statement, sink)
+        await copying.begin(self._begin_alone)
         return copying
 
     # What COPY needs
 
-    async def _describe(self, query: str) -> Statement:
+    async def _describe_anew(self, query: str) -> Statement:
         # Always anew: another session may have changed the table since.
         return await self._prepare(query, name="", keep=False)
 
@@ -385,7 +383,7 @@ class Copying(CopyGuard):
             raise UnsupportedServerFeatureError(text)
 
 
-def _copy_query(query: str, options: CopyOptions) -> str:
+def _copy_query(query: str, options: CopyOutOptions) -> str:
     # In lines of their own, as the query may end with a comment.
     return copy_to_statement(f"(\n{query}\n)", None, options)
 
@@ -395,6 +393,10 @@ def _binary_codec(codec: TypeCodec, column: Column, what: str) -> TypeCodec:
         text = f"no binary format {what} for type {codec.name} (OID {column.type})"
         raise InternalClientError(text)
     return codec
+
+
+def _all(records: list[Any]) -> list[Any]:
+    return records
 
 
 def _one(chunk: bytes) -> tuple[bytes]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
     from typing import BinaryIO
 
 __all__ = ["call", "opened", "write_all"]
@@ -31,7 +31,7 @@ async def write_all(write: Callable[[Any], Any], data: bytes) -> None:
 @asynccontextmanager
 async def opened(
     path: str | bytes | os.PathLike[str], mode: Literal["rb", "wb"]
-) -> AsyncIterator[BinaryIO]:
+) -> AsyncGenerator[BinaryIO]:
     """Open a file for a block of code."""
     opening = asyncio.ensure_future(asyncio.to_thread(open, path, mode))
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wirekit.protocols.postgres import Query
 
@@ -12,15 +12,72 @@ from ._session import Session, last_tag, raise_error
 from .exceptions import InterfaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
-    from wirekit.protocols.postgres import Event
+    from wirekit.protocols.postgres import CopySink, Event
 
     from ._connection import Connection, Request
-    from ._ownership import Hold
+    from ._ownership import Hold, Ownership
     from ._statements import Statement
 
-__all__ = ["CopyGuard"]
+__all__ = ["CopyGuard", "Exchange"]
+
+
+class Exchange:
+    """A request that has the connection for itself until its answer is complete.
+
+    Args:
+        connection: which.
+        request: the request.
+        ownership: of the connection.
+        hold: what keeps others away.
+    """
+
+    def __init__(
+        self, connection: Connection, request: Request, ownership: Ownership, hold: Hold
+    ) -> None:
+        self.connection = connection
+        self.request = request
+        self._ownership = ownership
+        self._hold = hold
+        request.future.add_done_callback(lambda _: ownership.release(hold))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the answer is complete, or the connection is over."""
+        return self.request.future.done()
+
+    async def answer(self) -> list[Event]:
+        """Return the events of the answer; whoever is cancelled gives the request up.
+
+        Raises:
+            ConnectionDoesNotExistError: the connection is over.
+        """
+        await self.end()
+        return self.request.future.result()
+
+    async def end(self) -> None:
+        """Wait until it is over; whoever is cancelled gives the request up."""
+        try:
+            await asyncio.wait([self.request.future])  # which is never cancelled
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        self._ownership.release(self._hold)  # now, and not when the callback has its turn
+
+    def abandon(self) -> None:
+        """Give the request up; others have the connection when it is over."""
+        if self.is_over:
+            self._ownership.release(self._hold)
+        else:
+            self._hold.leave()
+            self.request.on_event = None
+            self.connection.abandon(self.request)
+
+    def pass_on(self) -> None:
+        """Take note that it belongs to the task that runs now."""
+        if not self.is_over:
+            self._hold.pass_on()
 
 
 class CopyGuard(Session):
@@ -30,65 +87,43 @@ class CopyGuard(Session):
     CopyFail for an error, and ends the connection.
     """
 
-    async def _take_alone(self) -> tuple[Hold, Connection]:
-        """Wait for the connection, and let nobody else send anything to the server."""
+    async def _begin_alone(
+        self,
+        query: str,
+        sink: CopySink | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        *,
+        protected: bool = False,
+    ) -> Exchange:
+        """Wait for the connection, and send commands behind which nobody sends anything."""
         await self._ready()
         hold = await self._ownership.take(exclusive=True)
         try:
-            return hold, await self._writable()
+            connection = await self._writable()
+            request = connection.request(Query(query, sink), on_event=on_event, protected=protected)
         except BaseException:
             self._ownership.release(hold)
             raise
+        return Exchange(connection, request, self._ownership, hold)
 
-    async def _answer_alone(self, request: Request) -> list[Event]:
-        """Return the events of an answer; who is cancelled gives the request up."""
-        await self._end_of(request)
-        return request.future.result()
-
-    async def _end_of(self, request: Request) -> None:
-        """Wait until an answer is complete, or the connection is over."""
-        try:
-            await asyncio.wait([request.future])  # which is never cancelled
-        except asyncio.CancelledError:
-            if self._connection is not None:
-                self._connection.abandon(request)
-            raise
-
-    def _release_after(self, hold: Hold, request: Request) -> None:
-        """Let others have the connection as soon as an answer is complete, which may be now."""
-        if request.future.done():
-            self._ownership.release(hold)
-        else:
-            hold.leave()
-            request.future.add_done_callback(lambda _: self._ownership.release(hold))
-
-    def _query(
+    async def _query(
         self,
         query: str,
         *,
         protected: bool = False,
         reader: Any = None,
         answered: Callable[[object], None] | None = None,
-    ) -> Coroutine[Any, Any, str]:
-        if answered is None and may_copy(query):
-            return self._query_alone(query, protected, reader)
-        return super()._query(query, protected=protected, reader=reader, answered=answered)
-
-    async def _query_alone(self, query: str, protected: bool, reader: Any) -> str:
-        hold, connection = await self._take_alone()
-        try:
-            request = connection.request(Query(query, reader), protected=protected)
-        except BaseException:
-            self._ownership.release(hold)
-            raise
-        try:
-            events = await self._answer_alone(request)
-        finally:
-            self._release_after(hold, request)
+    ) -> str:
+        if answered is not None or not may_copy(query):
+            return await super()._query(
+                query, protected=protected, reader=reader, answered=answered
+            )
+        exchange = await self._begin_alone(query, reader, protected=protected)
+        events = await exchange.answer()
         raise_error(events, query)
         return last_tag(events)
 
     async def _make_statement(self, query: str, name: str | None, *, keep: bool) -> Statement:
-        if isinstance(query, str) and is_client_copy(query):
+        if isinstance(cast("object", query), str) and is_client_copy(query):
             raise InterfaceError("COPY is not for this method: use the copy_* ones")
         return await super()._make_statement(query, name, keep=keep)

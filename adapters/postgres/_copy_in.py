@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +17,6 @@ from wirekit.protocols.postgres import (
     CopyInResponse,
     InvalidRow,
     InvalidValue,
-    Query,
 )
 
 from ._copy_files import call, opened
@@ -25,13 +24,14 @@ from ._session import last_tag, raise_error
 from .exceptions import InterfaceError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from wirekit.protocols._buffer import Buffer
-    from wirekit.protocols.postgres import Event, RowWriter
+    from wirekit.protocols.postgres import CopySink, Event, RowWriter
 
-    from ._connection import Connection, Request
-    from ._copy_guard import CopyGuard
+    from ._copy_guard import Exchange
+
+    Begin = Callable[[str, CopySink | None, Callable[[Event], None]], Awaitable[Exchange]]
 
 __all__ = ["CopyIn", "pieces_of", "record_pieces"]
 
@@ -43,18 +43,17 @@ class CopyIn:
     """One COPY from us.
 
     Args:
-        session: where to.
+        begin: sends the command; see `CopyGuard`.
         query: the command.
-        width: how many columns are copied; None if that is not known.
+        width: how many columns there are; None if that is not known.
     """
 
-    def __init__(self, session: CopyGuard, query: str, width: int | None = None) -> None:
-        self._session = session
+    def __init__(self, begin: Begin, query: str, width: int | None = None) -> None:
+        self._begin = begin
         self._query = query
         self._width = width
-        self._response: asyncio.Future[CopyInResponse] = (
-            asyncio.get_running_loop().create_future()
-        )
+        self._exchange: Exchange | None = None
+        self._response: asyncio.Future[CopyInResponse] = asyncio.get_running_loop().create_future()
 
     async def run(self, pieces: AsyncGenerator[Buffer]) -> str:
         """Send the data, and return the status, such as ``"COPY 5"``.
@@ -63,48 +62,33 @@ class CopyIn:
             Exception: what ``pieces`` raised; then nothing is copied.
             PostgresError: the server refused it.
         """
-        session = self._session
-        hold, connection = await session._take_alone()
-        try:
-            request = connection.request(Query(self._query))
-        except BaseException:
-            session._ownership.release(hold)
-            raise
-        request.on_event = lambda event: self._take(connection, request, event)
+        exchange = self._exchange = await self._begin(self._query, None, self._take)
         try:
             async with aclosing(pieces):
-                await self._send(connection, request, pieces)
-            events = await session._answer_alone(request)
+                await self._send(exchange, pieces)
+            events = await exchange.answer()
         except BaseException as error:
-            await self._give_up(connection, request, error)
+            await self._give_up(exchange, error)
             raise
-        finally:
-            session._release_after(hold, request)
         raise_error(events, self._query)
         return last_tag(events)
 
-    @property
-    def _begun(self) -> CopyInResponse | None:
-        return self._response.result() if self._response.done() else None
-
-    def _take(self, connection: Connection, request: Request, event: Event) -> None:
+    def _take(self, event: Event) -> None:
+        exchange = self._exchange
+        assert exchange is not None
         if isinstance(event, CopyInResponse) and not self._response.done():
-            request.begun = True
+            exchange.request.begun = True
             self._response.set_result(event)
         else:
-            connection.take_unasked(request, event)
+            exchange.connection.take_unasked(exchange.request, event)
 
-    async def _send(
-        self, connection: Connection, request: Request, pieces: AsyncGenerator[Buffer]
-    ) -> None:
-        await asyncio.wait([self._response, request.future], return_when=asyncio.FIRST_COMPLETED)
-        begun = self._begun
-        if begun is None:
+    async def _send(self, exchange: Exchange, pieces: AsyncGenerator[Buffer]) -> None:
+        first: list[asyncio.Future[Any]] = [self._response, exchange.request.future]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if not self._response.done():
             return
-        width = len(begun.column_formats)
-        if self._width is not None and width != self._width:
-            text = f"COPY takes {width} columns, and the table has {self._width}"
-            raise InterfaceError(text, hint="Name the columns; generated ones cannot be copied.")
+        self._check_width(self._response.result())
+        connection = exchange.connection
         size = 0
         async for piece in pieces:
             if not connection.copying:  # the server found an error, or the connection is over
@@ -117,17 +101,21 @@ class CopyIn:
         if connection.copying:
             connection.send(CopyDone())
 
-    async def _give_up(
-        self, connection: Connection, request: Request, error: BaseException
-    ) -> None:
-        """End the COPY without its data."""
-        request.on_event = None  # if it has not begun yet, it is refused when it does
-        if connection.copying and connection.error is None:
+    def _check_width(self, response: CopyInResponse) -> None:
+        width = len(response.column_formats)
+        if self._width is not None and width != self._width:
+            text = f"COPY takes {width} columns, and the table has {self._width}"
+            raise InterfaceError(text, hint="Name the columns; generated ones cannot be copied.")
+
+    async def _give_up(self, exchange: Exchange, error: BaseException) -> None:
+        """End the COPY without its data; if it has not begun yet, it will be refused."""
+        connection = exchange.connection
+        if connection.error is None and connection.copying:
             connection.send(CopyFail("the data could not be had"))
         if isinstance(error, asyncio.CancelledError):
-            connection.abandon(request)
+            exchange.abandon()
         else:
-            await self._session._end_of(request)
+            await exchange.end()
 
 
 # Where the data comes from

@@ -11,7 +11,6 @@ from wirekit.protocols.postgres import (
     CopyChunks,
     CopyOutResponse,
     CopyProgress,
-    Query,
 )
 
 from ._copy_files import opened, write_all
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import CopySink, Event
 
-    from ._connection import Connection, Request
-    from ._copy_guard import CopyGuard
-    from ._ownership import Hold
+    from ._copy_guard import Exchange
+
+    Begin = Callable[[str, CopySink | None, Callable[[Event], None]], Awaitable[Exchange]]
 
 __all__ = ["CopyIterator", "CopyOut", "copy_to"]
 
@@ -40,34 +39,23 @@ class CopyOut:
     """One COPY to us.
 
     Args:
-        session: where from.
         query: the command.
         sink: makes of the data what is wanted.
     """
 
-    def __init__(self, session: CopyGuard, query: str, sink: CopySink) -> None:
+    def __init__(self, query: str, sink: CopySink) -> None:
         self.tag = ""  # the status, once it is complete
-        self._session = session
         self._query = query
         self._sink = sink
         self._loop = asyncio.get_running_loop()
-        self._connection: Connection | None = None
-        self._hold: Hold | None = None
-        self._request: Request | None = None
+        self._exchange: Exchange | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
 
-    async def begin(self) -> None:
-        """Wait for the connection, and send the command."""
-        session = self._session
-        hold, connection = await session._take_alone()
-        try:
-            request = connection.request(Query(self._query, self._sink), on_event=self._take)
-        except BaseException:
-            session._ownership.release(hold)
-            raise
-        self._hold, self._connection, self._request = hold, connection, request
-        request.future.add_done_callback(self._wake)
+    async def begin(self, begin: Begin) -> None:
+        """Send the command by a `CopyGuard`."""
+        self._exchange = await begin(self._query, self._sink, self._take)
+        self._exchange.request.future.add_done_callback(self._wake)
 
     async def next(self) -> Any:
         """Wait for more of the data and return it, None at the end.
@@ -75,18 +63,18 @@ class CopyOut:
         Raises:
             Exception: a decoder's; or what ended the COPY.
         """
-        request, connection, hold = self._request, self._connection, self._hold
-        assert request is not None
-        assert connection is not None
-        assert hold is not None
+        exchange = self._exchange
+        assert exchange is not None
         if self._waiter is not None:
             raise InterfaceError("another task waits for the data of this COPY")
-        hold.pass_on()
+        exchange.pass_on()
         while not self._sink.size:
             if self._sink.error is not None:
                 raise self._sink.error
-            if request.future.done():
-                self._end(request)
+            if exchange.is_over:
+                events = await exchange.answer()
+                raise_error(events, self._query)
+                self.tag = last_tag(events)
                 return None
             self._waiter = self._loop.create_future()
             try:
@@ -94,44 +82,33 @@ class CopyOut:
             finally:
                 self._waiter = None
         data = self._sink.take_copy()
-        if self._paused:
-            self._paused = False
-            connection.resume_reading()
+        self._resume()
         return data
 
-    def _end(self, request: Request) -> None:
-        self.stop()
-        events = request.future.result()
-        raise_error(events, self._query)
-        self.tag = last_tag(events)
+    def _resume(self) -> None:
+        if self._paused and self._exchange is not None:
+            self._paused = False
+            self._exchange.connection.resume_reading()
 
     def stop(self) -> None:
-        """Have the server end it, unless it is complete; a second time does nothing."""
-        request, connection, hold = self._request, self._connection, self._hold
-        if request is None or connection is None or hold is None:
-            return
-        self._hold = None
-        if not request.future.done():
-            request.on_event = None
+        """Have the server end it, if it has not yet."""
+        if self._exchange is not None:
             self._sink.drop()
-            if self._paused:
-                connection.resume_reading()
-            connection.abandon(request)
-        self._session._release_after(hold, request)
+            self._resume()
+            self._exchange.abandon()
 
     def _take(self, event: Event) -> None:
-        request, connection = self._request, self._connection
-        assert request is not None
-        assert connection is not None
+        exchange = self._exchange
+        assert exchange is not None
         if isinstance(event, CopyProgress):
             if self._sink.size > _LIMIT and not self._paused:
                 self._paused = True
-                connection.pause_reading()
+                exchange.connection.pause_reading()
             self._wake()
         elif isinstance(event, CopyOutResponse):
-            request.begun = True
+            exchange.request.begun = True
         else:
-            connection.take_unasked(request, event)
+            exchange.connection.take_unasked(exchange.request, event)
 
     def _wake(self, _: object = None) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -145,23 +122,20 @@ class CopyIterator(Generic[_Item]):
     whoever stops before, by leaving the loop, by ``aclose()`` or by being cancelled, ends it.
 
     Args:
-        session: where from.
         begin: begins it, when the first item is wanted.
         unpack: gives the items of what `CopyOut.next` returns.
-        timeout: seconds to wait for more of it.
+        limited: gives the limit of a wait for more of it.
     """
 
     def __init__(
         self,
-        session: CopyGuard,
         begin: Callable[[], Awaitable[CopyOut]],
         unpack: Callable[[Any], Iterable[_Item]],
-        timeout: float | None,
+        limited: Callable[[], asyncio.Timeout],
     ) -> None:
-        self._session = session
         self._begin = begin
         self._unpack = unpack
-        self._timeout = timeout
+        self._limited = limited
         self._loop = asyncio.get_running_loop()
         self._items: Iterator[_Item] = iter(())
         self._copying: CopyOut | None = None
@@ -174,7 +148,7 @@ class CopyIterator(Generic[_Item]):
         for item in self._items:
             return item
         try:
-            async with self._session._limited(self._timeout):
+            async with self._limited():
                 return await self._next()
         except BaseException:
             self._stop()
@@ -227,15 +201,15 @@ class CopyIterator(Generic[_Item]):
             self._loop.call_soon_threadsafe(self._copying.stop)
 
 
-async def copy_to(session: CopyGuard, query: str, output: object) -> str:
+async def copy_to(begin: Begin, query: str, output: object) -> str:
     """Copy to a path, a file or what a coroutine function takes, and return the status."""
     if isinstance(output, (str, bytes, os.PathLike)):
         async with opened(cast("str | bytes | os.PathLike[str]", output), "wb") as file:
-            return await _copy_to(session, query, partial(write_all, file.write))
+            return await _copy_to(begin, query, partial(write_all, file.write))
     if hasattr(output, "write"):
-        return await _copy_to(session, query, partial(write_all, cast("Any", output).write))
+        return await _copy_to(begin, query, partial(write_all, cast("Any", output).write))
     if callable(output):
-        return await _copy_to(session, query, cast("Callable[[bytes], Awaitable[Any]]", output))
+        return await _copy_to(begin, query, cast("Callable[[bytes], Awaitable[Any]]", output))
     text = (
         "output is expected to be a file-like object, a path-like object or "
         f"a coroutine function, not {type(output).__name__}"
@@ -243,11 +217,9 @@ async def copy_to(session: CopyGuard, query: str, output: object) -> str:
     raise TypeError(text)
 
 
-async def _copy_to(
-    session: CopyGuard, query: str, write: Callable[[bytes], Awaitable[Any]]
-) -> str:
-    copying = CopyOut(session, query, CopyChunks())
-    await copying.begin()
+async def _copy_to(begin: Begin, query: str, write: Callable[[bytes], Awaitable[Any]]) -> str:
+    copying = CopyOut(query, CopyChunks())
+    await copying.begin(begin)
     try:
         while (data := await copying.next()) is not None:
             await write(data)

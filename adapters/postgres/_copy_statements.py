@@ -45,7 +45,7 @@ def described(name: str, columns: Iterable[str] | None) -> str:
     return f"SELECT {_names(columns) if columns else '*'} FROM {name}"
 
 
-def copy_to(what: str, columns: Iterable[str] | None, options: CopyOptions) -> str:
+def copy_to(what: str, columns: Iterable[str] | None, options: CopyOutOptions) -> str:
     """Return a COPY to us, of a table or of a query in parentheses."""
     return f"COPY {what}{_column_list(columns)} TO STDOUT{_options(options)}"
 
@@ -66,7 +66,7 @@ def _column_list(columns: Iterable[str] | None) -> str:
     return f" ({_names(columns)})" if columns else ""
 
 
-def _options(options: CopyOptions) -> str:
+def _options(options: CopyOutOptions) -> str:
     spelled = [
         f"{name.upper()} {_option(name, value)}"
         for name, value in options.items()

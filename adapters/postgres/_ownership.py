@@ -89,13 +89,14 @@ class Hold:
 class _Waiter:
     """Someone who waits for the connection."""
 
-    __slots__ = ("future", "held", "inside", "takes")
+    __slots__ = ("future", "held", "inside", "takes", "woken")
 
     def __init__(self, held: frozenset[Hold], inside: Hold | None, *, takes: bool) -> None:
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.held = held  # by who waits
         self.inside = inside
         self.takes = takes
+        self.woken = False
 
 
 class Ownership:
@@ -144,6 +145,11 @@ class Ownership:
                 return hold
         return None
 
+    def refuse_self(self) -> None:
+        """Raise an InterfaceError if the task that runs now would wait for itself."""
+        for hold in self._holds:
+            hold.refuse_self()
+
     async def wait(self, *, inside: Hold | None = None, takes: bool = False) -> bool:
         """Wait until the code that runs now may use the connection; return whether it had to.
 
@@ -154,8 +160,7 @@ class Ownership:
         held = _held.get()
         waited = False
         while (obstacle := self._obstacle(held, inside)) is not None:
-            if obstacle.is_own_obstacle:
-                raise InterfaceError("this task has a COPY under way: end that, or aclose() it")
+            obstacle.refuse_self()
             obstacle.watch(self.wake)
             waiter = _Waiter(held, inside, takes=takes)
             if waited:
@@ -170,14 +175,11 @@ class Ownership:
         try:
             await waiter.future
         except asyncio.CancelledError:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-                return_turn = False
-            else:
-                return_turn = True
-            if return_turn:
+            if waiter.woken:  # it was its turn, and is now someone else's
                 self._woken -= 1
                 self.wake()
+            elif waiter in self._waiters:
+                self._waiters.remove(waiter)
             raise
         self._woken -= 1
 
@@ -214,6 +216,7 @@ class Ownership:
                 others.append(waiter)
             elif not waiter.future.done():
                 self._woken += 1
+                waiter.woken = True
                 waiter.future.set_result(None)
                 if waiter.takes and not self._over:
                     break
@@ -227,7 +230,6 @@ class Ownership:
         waiters, self._waiters = self._waiters, deque()
         for waiter in waiters:
             if not waiter.future.done():
-                self._woken += 1
                 waiter.future.set_exception(copy(error))
                 waiter.future.exception()  # whoever waits still gets it
 

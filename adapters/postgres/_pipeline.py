@@ -76,7 +76,8 @@ class Pipeline:
         self._hold: Hold | None = None
         self._request: Request | None = None
         self._parts: deque[_Part] = deque()
-        self._flush_scheduled = False
+        self._queued: list[Message | ExtendedQuery] = []
+        self._known: dict[str, Statement] = {}
         self._failed = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -97,28 +98,39 @@ class Pipeline:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        hold, connection = self._hold, self._connection
+        hold = self._hold
         assert hold is not None
-        assert connection is not None
+        rollback = True
         try:
             if exc is None and self._tasks:
                 await asyncio.wait(self._tasks)
-            request = self._request
-            if request is None or connection.error is not None:
-                return
-            if exc is not None and not self._failed and connection.status is TransactionStatus.IDLE:
+            rollback = exc is not None
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            request = self._end(rollback=rollback)
+            self._session._end_pipeline(hold)
+        if request is not None:
+            events = await self._session._answer(request)
+            if exc is None:
+                raise_error(events)
+
+    def _end(self, *, rollback: bool) -> Request | None:
+        """Send what is left, and the Sync."""
+        connection = self._connection
+        assert connection is not None
+        if connection.error is not None:
+            self._abort_parts()
+            return None
+        self._flush()
+        request = self._request
+        if request is not None:
+            if rollback and not self._failed and connection.status is TransactionStatus.IDLE:
                 # A Sync alone would commit; a ROLLBACK ends the implicit transaction.
                 connection.send(Parse("", "ROLLBACK"), Bind("", ""), Execute(""))
             connection.send(Sync())
             request.protected = True
-            events = await self._session._answer(request)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            self._abort_parts()
-            self._session._end_pipeline(hold)
-        if exc is None:
-            raise_error(events)
+        return request
 
     # Queries
 
@@ -152,7 +164,7 @@ class Pipeline:
     ) -> Awaitable[Any]:
         if self._connection is None:
             raise InterfaceError("the pipeline was not entered: use `async with`")
-        statement = self._session._statements.get(query)
+        statement = self._known.get(query) or self._session._statements.get(query)
         if statement is None:
             task = self._loop.create_task(
                 self._prepare_and_run(query, values, max_rows, record_class, convert)
@@ -160,6 +172,7 @@ class Pipeline:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return task
+        self._known[query] = statement
         return self._run(statement, values, max_rows, record_class, convert)
 
     async def _prepare_and_run(
@@ -213,23 +226,31 @@ class Pipeline:
             raise InterfaceError("the pipeline was not entered: use `async with`")
         if self._failed:
             raise _aborted()
-        if not self._flush_scheduled:
-            # Before the connection's own, so that Flush leaves in the same write.
-            self._flush_scheduled = True
+        if connection.error is not None:
+            raise connection.lost_error()
+        if not self._queued:
             self._loop.call_soon(self._flush)
-        if self._request is None:
-            self._request = connection.request(*messages, on_event=self._take)
-        else:
-            connection.send(*messages)
+        self._queued += messages
         future: asyncio.Future[Any] = self._loop.create_future()
         self._parts.append(_Part(future, query, ends, convert))
         return future
 
     def _flush(self) -> None:
-        self._flush_scheduled = False
+        """Send what one turn of the event loop has queued."""
         connection = self._connection
-        if connection is not None and connection.error is None and self._parts and not self._failed:
-            connection.send(Flush())
+        queued, self._queued = self._queued, []
+        if not queued or connection is None:
+            return
+        if connection.error is not None:
+            self._abort_parts()
+        elif self._request is None:
+            self._request = connection.request(*queued, Flush(), on_event=self._take)
+            self._request.future.add_done_callback(self._ended)
+        elif not self._failed:
+            connection.send(*queued, Flush())
+
+    def _ended(self, _: asyncio.Future[list[Event]]) -> None:
+        self._abort_parts()  # of a lost connection
 
     def _take(self, event: Event) -> None:
         """Give an event to the query it belongs to."""

@@ -117,12 +117,12 @@ class PoolCore:
 
     async def open(self) -> None:
         """Make the first connections; a second time does nothing."""
+        if self.is_closed:
+            raise InterfaceError("pool is closed")
         if self._is_open:
             return
         if self._opening:
             raise InterfaceError("pool is being initialized in another task")
-        if self.is_closed:
-            raise InterfaceError("pool is closed")
         self._opening = True
         self._loop = asyncio.get_running_loop()
         holders = [PoolConnectionHolder(self) for _ in range(self.options.max_size)]

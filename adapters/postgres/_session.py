@@ -30,7 +30,7 @@ from ._connection import Connection, Request
 from ._introspection import types_by_oid
 from ._ownership import Hold, Ownership
 from ._server_version import parse_server_version
-from ._statements import Statement, StatementCache
+from ._statements import Statement, StatementCache, check_record_class
 from .exceptions import (
     ClosedError,
     InterfaceError,
@@ -58,6 +58,16 @@ _BUILTIN = TypeMap()  # without any codecs of users
 _STALE = (InvalidCachedStatementError, InvalidSQLStatementNameError)
 
 
+class _Preparing:
+    """A statement that is being prepared, and how many wait for it."""
+
+    __slots__ = ("callers", "task")
+
+    def __init__(self, task: asyncio.Task[Statement]) -> None:
+        self.task = task
+        self.callers = 0
+
+
 class Session:
     """One conversation with a server.
 
@@ -80,8 +90,7 @@ class Session:
         max_cacheable_statement_size: int = 15360,
         known_types: dict[int, TypeInfo] | None = None,
     ) -> None:
-        if not issubclass(record_class, Record):
-            raise InterfaceError("record_class is expected to be a subclass of Record")
+        check_record_class(record_class)
         self._record_class = record_class
         self._command_timeout = _checked_timeout("command_timeout", command_timeout)
         self._connection: Connection | None = None
@@ -97,7 +106,7 @@ class Session:
             asyncio.get_running_loop().time,
             self._statement_dropped,
         )
-        self._preparing: dict[tuple[str, Hold | None], asyncio.Task[Statement]] = {}
+        self._preparing: dict[tuple[str, Hold | None], _Preparing] = {}
         self._known_types = {} if known_types is None else known_types
         self._types = TypeMap()
 
@@ -263,26 +272,55 @@ class Session:
         self._ownership.refuse_self()  # it will wait in a task of its own
         # Who has the connection for himself must not wait for those who wait for him.
         key = (query, self._ownership.ours)
-        task = self._preparing.get(key)
-        if task is None:
+        preparing = self._preparing.get(key)
+        if preparing is None:
             task = asyncio.create_task(self._make_statement(query, name, keep=True))
-            self._preparing[key] = task
+            preparing = self._preparing[key] = _Preparing(task)
             task.add_done_callback(lambda done: self._prepared(key, done))
-        # Whoever is cancelled leaves it to the others.
-        return await asyncio.shield(task)
+        preparing.callers += 1
+        try:
+            # Whoever is cancelled leaves it to the others; the last one has it cancelled.
+            return await asyncio.shield(preparing.task)
+        except asyncio.CancelledError:
+            if preparing.callers == 1 and not preparing.task.done():
+                self._prepared(key, preparing.task)
+                preparing.task.cancel()
+                await asyncio.wait([preparing.task])
+            raise
+        finally:
+            preparing.callers -= 1
 
     def _prepared(self, key: tuple[str, Hold | None], task: asyncio.Task[Statement]) -> None:
-        self._preparing.pop(key, None)
-        if not task.cancelled():
+        preparing = self._preparing.get(key)
+        if preparing is not None and preparing.task is task:
+            del self._preparing[key]
+        if task.done() and not task.cancelled():
             task.exception()  # whoever waits gets it; perhaps nobody does any more
 
     async def _make_statement(self, query: str, name: str | None, *, keep: bool) -> Statement:
         if not isinstance(cast("object", query), str):
             raise InterfaceError(f"a query is a str, not {type(query).__name__}")
         keep = keep and self._statements.keeps(query)
-        if name is None:
+        chosen = name
+        if chosen is None:
             named = keep or self._statements.keeps("")
-            name = self._statements.new_name() if named else ""
+            chosen = self._statements.new_name() if named else ""
+        try:
+            statement = await self._learn_statement(query, chosen)
+        except BaseException:
+            if name is None and chosen:  # the server may have it all the same
+                self._close_later("S", chosen)
+            raise
+        if keep:
+            first = self._statements.get(query)
+            if first is not None:
+                self._statements.drop(statement)
+                return first
+            self._statements.put(statement)
+        return statement
+
+    async def _learn_statement(self, query: str, name: str) -> Statement:
+        """Have the server parse a query, and learn about its types."""
         parsing = (Parse(name, query), Describe("S", name))
         pipeline = self._pipeline
         if pipeline is not None and pipeline.is_ours:
@@ -299,7 +337,7 @@ class Session:
             elif isinstance(event, RowDescription):
                 columns = event.columns
         await self._introspect([*parameter_types, *[column.type for column in columns]])
-        statement = Statement(
+        return Statement(
             name,
             query,
             parameter_types,
@@ -307,13 +345,6 @@ class Session:
             columns,
             self._codecs,
         )
-        if keep:
-            first = self._statements.get(query)
-            if first is not None:
-                self._statements.drop(statement)
-                return first
-            self._statements.put(statement)
-        return statement
 
     def _statement_dropped(self, statement: Statement) -> None:
         if statement.name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wirekit._errors import LocalProtocolError
 from wirekit.protocols.postgres import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         TypeCodec,
     )
 
-__all__ = ["Statement", "StatementCache"]
+__all__ = ["Statement", "StatementCache", "check_record_class"]
 
 
 class Statement:
@@ -80,6 +80,7 @@ class Statement:
             return None
         reader = self._readers.get(record_class)
         if reader is None:
+            check_record_class(record_class)
             reader = self._readers[record_class] = RowReader(self._keys, self._codecs, record_class)
         return reader
 
@@ -170,10 +171,23 @@ class Statement:
         return f"<Statement {self.name!r}>"
 
 
+def check_record_class(record_class: type[Record]) -> None:
+    """Check that a class can be made records of.
+
+    Raises:
+        InterfaceError: it cannot.
+    """
+    if not (isinstance(cast("object", record_class), type) and issubclass(record_class, Record)):
+        raise InterfaceError("record_class is expected to be a subclass of asyncpg.Record")
+    if record_class.__new__ is not Record.__new__ or record_class.__init__ is not Record.__init__:
+        raise InterfaceError("record_class must not redefine __new__ or __init__")
+
+
 def argument_error(error: LocalProtocolError, wanted: int, given: int) -> Exception:
     """Return the error for arguments that cannot be sent."""
     if isinstance(error, InvalidValue):
-        text = f"invalid input for query argument ${error.number + 1}: {error.__cause__}"
+        what = f"{error.given} ({error.__cause__})"
+        text = f"invalid input for query argument ${error.number + 1}: {what}"
         return QueryArgumentError(text)
     if wanted != given:
         text = f"the server expects {wanted} argument{'s' * (wanted != 1)} for this query, {given}"

@@ -120,16 +120,8 @@ class Transactions(Queries):
         """
         self._check_open()
         _check_record_class(record_class)
-        chosen = name
-        if chosen is None:
-            chosen = self._statements.new_name() if self._statements.keeps("") else ""
         async with self._limited(timeout):
-            try:
-                statement = await self._prepare(query, name=chosen, keep=False)
-            except BaseException:
-                if name is None and chosen:  # it may be there all the same
-                    self._close_later("S", chosen)
-                raise
+            statement = await self._prepare(query, name=name, keep=False)
         return PreparedStatement(self._access, statement, record_class or self._record_class)
 
     # For what lives on the client

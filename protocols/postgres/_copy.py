@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError, RemoteProtocolError
-
 from wirekit.protocols import _native
 
 from ._record import Record

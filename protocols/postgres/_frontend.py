@@ -5,9 +5,9 @@ Source: https://www.postgresql.org/docs/current/protocol-message-formats.html
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
-from struct import pack
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wirekit._errors import LocalProtocolError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wirekit.protocols._buffer import Buffer
+
+    from ._rows import RowSink
 
 __all__ = [
     "Bind",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 _MAX_LENGTH = 0x3FFFFFFF  # MaxAllocSize: the server takes no longer message
+_MAX_STARTUP_LENGTH = 10000  # MAX_STARTUP_PACKET_LENGTH: of a longer one it says nothing
 _MAX_COUNT = 65535
 
 
@@ -72,15 +75,22 @@ def _string(text: str, what: str) -> bytes:
     return data + b"\0"
 
 
+def _pack(layout: str, *numbers: int) -> bytes:
+    try:
+        return struct.pack(layout, *numbers)
+    except struct.error:
+        raise LocalProtocolError("a number is out of the range of its field") from None
+
+
 def _message(kind: bytes, body: bytes) -> bytes:
     if len(body) + 4 > _MAX_LENGTH:
         raise LocalProtocolError(f"a message of {len(body)} bytes; the server takes 1 GiB at most")
-    return kind + pack("!I", len(body) + 4) + body
+    return kind + _pack("!I", len(body) + 4) + body
 
 
 def _formats(formats: Sequence[int], what: str) -> bytes:
     _check_count(len(formats), what)
-    return pack(f"!H{len(formats)}H", len(formats), *formats)
+    return _pack(f"!H{len(formats)}H", len(formats), *formats)
 
 
 def _check_count(count: int, what: str) -> None:
@@ -105,14 +115,14 @@ class _Bare(Message):
 class SSLRequest(_Bare):
     """Asks for TLS."""
 
-    _ENCODED = pack("!II", 8, 80877103)
+    _ENCODED = _pack("!II", 8, 80877103)
 
 
 @dataclass(frozen=True, slots=True)
 class GSSENCRequest(_Bare):
     """Asks for GSSAPI encryption."""
 
-    _ENCODED = pack("!II", 8, 80877104)
+    _ENCODED = _pack("!II", 8, 80877104)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ class CancelRequest(Message):
     secret_key: bytes = field(repr=False)
 
     def encode(self) -> bytes:
-        return pack("!III", 12 + len(self.secret_key), 80877102, self.process_id) + self.secret_key
+        return _pack("!III", 12 + len(self.secret_key), 80877102, self.process_id) + self.secret_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +144,16 @@ class StartupMessage(Message):
     version: tuple[int, int] = (3, 0)
 
     def encode(self) -> bytes:
-        pieces = [pack("!HH", *self.version)]
+        pieces = [_pack("!HH", *self.version)]
         for name, value in self.parameters.items():
             if not name:
                 raise LocalProtocolError("a startup parameter without a name")
             pieces.append(_string(name, "a startup parameter's name"))
             pieces.append(_string(value, f"the startup parameter {name}"))
         body = b"".join([*pieces, b"\0"])
-        return pack("!I", len(body) + 4) + body
+        if len(body) + 4 > _MAX_STARTUP_LENGTH:
+            raise LocalProtocolError(f"startup parameters of more than {_MAX_STARTUP_LENGTH} bytes")
+        return _pack("!I", len(body) + 4) + body
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +178,8 @@ class SASLInitialResponse(Message):
     def encode(self) -> bytes:
         name = _string(self.mechanism, "the mechanism")
         if self.data is None:
-            return _message(b"p", name + pack("!i", -1))
-        return _message(b"p", name + pack("!i", len(self.data)) + self.data)
+            return _message(b"p", name + _pack("!i", -1))
+        return _message(b"p", name + _pack("!i", len(self.data)) + self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +217,7 @@ class Query(Message):
     """Runs commands by the simple protocol; ``reader`` takes their rows, None drops them."""
 
     query: str = field(repr=False)
-    reader: Any = None
+    reader: RowSink | None = None
 
     def encode(self) -> bytes:
         return _message(b"Q", _string(self.query, "the query"))
@@ -221,7 +233,7 @@ class Parse(Message):
 
     def encode(self) -> bytes:
         _check_count(len(self.types), "parameters")
-        types = pack(f"!H{len(self.types)}I", len(self.types), *self.types)
+        types = _pack(f"!H{len(self.types)}I", len(self.types), *self.types)
         name = _string(self.statement, "the statement's name")
         return _message(b"P", name + _string(self.query, "the query") + types)
 
@@ -252,7 +264,7 @@ class Bind(Message):
             _string(self.portal, "the portal's name"),
             _string(self.statement, "the statement's name"),
             _formats(self.formats, "parameter formats"),
-            pack("!H", self.count),
+            _pack("!H", self.count),
             self.parameters,
             _formats(self.result_formats, "result formats"),
         ]
@@ -276,12 +288,12 @@ class Execute(Message):
 
     portal: str
     max_rows: int = 0
-    reader: Any = None
+    reader: RowSink | None = None
 
     def encode(self) -> bytes:
         if not 0 <= self.max_rows < 2**31:
             raise LocalProtocolError(f"a row limit of {self.max_rows}; from 0 to 2147483647 goes")
-        return _message(b"E", _string(self.portal, "the portal") + pack("!I", self.max_rows))
+        return _message(b"E", _string(self.portal, "the portal") + _pack("!I", self.max_rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,11 +330,11 @@ class FunctionCall(Message):
 
     def encode(self) -> bytes:
         _check_count(len(self.arguments), "arguments")
-        pieces = [pack("!IHHH", self.function, 1, 1, len(self.arguments))]
+        pieces = [_pack("!IHHH", self.function, 1, 1, len(self.arguments))]
         for argument in self.arguments:
-            pieces.append(pack("!i", -1 if argument is None else len(argument)))
+            pieces.append(_pack("!i", -1 if argument is None else len(argument)))
             pieces.append(argument or b"")
-        return _message(b"F", b"".join([*pieces, pack("!H", 1)]))
+        return _message(b"F", b"".join([*pieces, _pack("!H", 1)]))
 
 
 # COPY
@@ -338,11 +350,18 @@ class CopyData(Message, Event):
         return b"".join([self.header(), self.data])
 
     def header(self) -> bytes:
-        """Return what stands before the data."""
-        length = memoryview(self.data).nbytes + 4
+        """Return what stands before the data.
+
+        Raises:
+            LocalProtocolError: the data is too long, or no contiguous sequence.
+        """
+        view = memoryview(self.data)
+        if view.ndim == 0 or not view.c_contiguous:
+            raise LocalProtocolError("CopyData of a buffer that is no contiguous sequence")
+        length = view.nbytes + 4
         if length > _MAX_LENGTH:
             raise LocalProtocolError("CopyData of more than 1 GiB; send it in pieces")
-        return b"d" + pack("!I", length)
+        return b"d" + _pack("!I", length)
 
 
 @dataclass(frozen=True, slots=True)

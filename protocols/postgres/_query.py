@@ -7,8 +7,8 @@ from struct import pack
 from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError
-
 from wirekit.protocols import _native
+
 from ._frontend import Bind
 
 if TYPE_CHECKING:
@@ -75,8 +75,11 @@ class PreparedQuery:
 
         Raises:
             InvalidValue: a value cannot be sent.
-            LocalProtocolError: there are more or fewer values than parameters, or too large ones.
+            LocalProtocolError: there are more or fewer values than parameters, or too large ones;
+                or the row limit is none.
         """
+        if not 0 <= max_rows < 2**31:
+            raise LocalProtocolError(f"a row limit of {max_rows}; from 0 to 2147483647 goes")
         out = bytearray()
         self._append(out, values, max_rows)
         return _finish(out, sink, 1, sync)

@@ -13,6 +13,8 @@ cdef class Record:
     cdef tuple _values
 
 
-cdef tuple _comparable(other)
+@cython.locals(record=Record)
+@cython.locals(record=Record)
+cdef _comparable(other)
 @cython.locals(record=Record)
 cpdef make_record(record_class, RecordKeys keys, tuple values)

@@ -47,7 +47,10 @@ class Record:
             return self._values[position]
         if isinstance(key, str):
             return self[str(key)]
-        return self._values[key]
+        try:
+            return self._values[key]
+        except IndexError:
+            raise IndexError("record index out of range") from None
 
     def __len__(self) -> int:
         return len(self._values)
@@ -102,7 +105,7 @@ class Record:
 
     def __repr__(self) -> str:
         pairs = [f"{name}={value!r}" for name, value in self.items()]
-        return f"<{type(self).__name__} {' '.join(pairs)}>"
+        return f"<{' '.join([type(self).__name__, *pairs])}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (type(self), self._keys.names, self._values)
@@ -110,7 +113,8 @@ class Record:
 
 def _comparable(other: object) -> tuple[Any, ...] | None:
     if isinstance(other, Record):
-        return other._values  # noqa: SLF001
+        record = other
+        return record._values  # noqa: SLF001
     return other if isinstance(other, tuple) else None
 
 

@@ -44,11 +44,13 @@ class InvalidValue(InvalidRow):
 
     Attributes:
         number: which of the values, from 0.
+        given: the name of its Python type. The value itself belongs in no error.
     """
 
-    def __init__(self, number: int, type_name: str) -> None:
-        super().__init__(f"value {number + 1} is no {type_name}")
+    def __init__(self, number: int, type_name: str, given: str) -> None:
+        super().__init__(f"value {number + 1}, of type {given}, is no {type_name}")
         self.number = number
+        self.given = given
 
 
 class RowSink:
@@ -258,7 +260,8 @@ class RowWriter:
             del out[size:]
             if not isinstance(exc, Exception):
                 raise
-            raise InvalidValue(number, self._codecs[number].name) from exc
+            given = type(values[number]).__name__
+            raise InvalidValue(number, self._codecs[number].name, given) from exc
 
     def write_row(self, out: bytearray, values: Any) -> None:
         """Append a row of binary COPY: the number of fields, and the fields.

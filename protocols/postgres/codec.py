@@ -8,81 +8,50 @@ fault; and it gives each row to the reader of the query that it belongs to.
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
-
 from wirekit.protocols import _native
 
-from . import _backend, _frontend
+from . import _backend, _due, _frontend
 from ._backend import (
-    BindComplete,
-    CloseComplete,
     CommandComplete,
     CopyProgress,
-    EmptyQueryResponse,
     EncryptionResponse,
-    NoData,
-    ParseComplete,
     PortalSuspended,
     ReadyForQuery,
     TransactionStatus,
 )
 from ._copy import CopySink
 from ._decoding import decode_message
-from ._query import ExtendedQuery
+from ._due import (
+    BOUND,
+    COPY_BOTH,
+    COPY_IN,
+    COPY_OUT,
+    DESCRIBE_PORTAL,
+    DESCRIBE_STATEMENT,
+    ENCRYPTION,
+    EXECUTE,
+    FUNCTION_CALL,
+    NOTHING,
+    QUERY,
+    STARTUP,
+    SYNC,
+)
+from ._requests import Requests, State
 
 if TYPE_CHECKING:
     from wirekit.protocols._buffer import Buffer
 
     from ._backend import Event
-    from ._frontend import Message
-    from ._rows import RowSink
 
 __all__ = ["Codec", "State"]
 
 _MAX_LIMIT = sys.maxsize // 4
 _UNTRUSTED = 65536  # bytes of a message before the server has let us in
 _CONTROL = 16 * 1024 * 1024  # bytes of a message that holds no user data
-_ALONE = 16384
-
-# What is due: the answer to a message sent, or to a part of it.
-_NOTHING = 0
-_PARSE = 1
-_BIND = 2
-_DESCRIBE_STATEMENT = 3
-_DESCRIBE_PORTAL = 4
-_EXECUTE = 5
-_BOUND = 6  # pairs of Bind and Execute
-_CLOSE = 7
-_SYNC = 8
-_QUERY = 9
-_FUNCTION_CALL = 10
-_STARTUP = 11
-_ENCRYPTION = 12
-
-_END_WITH_READY = frozenset({_SYNC, _QUERY, _FUNCTION_CALL, _STARTUP})
-
-# Directions in which CopyData may go.
-_COPY_NONE = 0
-_COPY_IN = 1
-_COPY_OUT = 2
-_COPY_BOTH = 3
-
-
-class State(Enum):
-    """What a `Codec` is ready for; ``ERROR`` is for good."""
-
-    START = "start"
-    ENCRYPTION = "encryption"  # SSLRequest or GSSENCRequest is not answered yet
-    STARTUP = "startup"  # until the first ReadyForQuery
-    OPEN = "open"
-    TERMINATED = "terminated"  # Terminate or CancelRequest is sent
-    CLOSED = "closed"
-    ERROR = "error"
-
 
 _START = State.START
 _WAITS_FOR_ENCRYPTION = State.ENCRYPTION
@@ -92,23 +61,14 @@ _TERMINATED = State.TERMINATED
 _CLOSED = State.CLOSED
 _ERROR = State.ERROR
 
-_PARSE_COMPLETE = ParseComplete()
-_BIND_COMPLETE = BindComplete()
-_CLOSE_COMPLETE = CloseComplete()
-_NO_DATA = NoData()
-_EMPTY = EmptyQueryResponse()
+_ANSWERED_BY = _due.ANSWERED_BY
+_BARE = _due.BARE
 _COPY_PROGRESS = CopyProgress()
 _READY = {
     ord("I"): ReadyForQuery(TransactionStatus.IDLE),
     ord("T"): ReadyForQuery(TransactionStatus.IN_TRANSACTION),
     ord("E"): ReadyForQuery(TransactionStatus.FAILED),
 }
-_ANSWERS = (
-    _frontend.PasswordMessage,
-    _frontend.SASLInitialResponse,
-    _frontend.SASLResponse,
-    _frontend.GSSResponse,
-)
 _CHALLENGES = (
     _backend.AuthenticationCleartextPassword,
     _backend.AuthenticationMD5Password,
@@ -120,37 +80,13 @@ _CHALLENGES = (
     _backend.AuthenticationKerberosV5,
 )
 _COPY_DIRECTIONS = {
-    _backend.CopyInResponse: _COPY_IN,
-    _backend.CopyOutResponse: _COPY_OUT,
-    _backend.CopyBothResponse: _COPY_BOTH,
-}
-# What is due for messages that are answered by one thing.
-_DUE = {
-    _frontend.Parse: _PARSE,
-    _frontend.Bind: _BIND,
-    _frontend.Execute: _EXECUTE,
-    _frontend.Close: _CLOSE,
-    _frontend.Sync: _SYNC,
-    _frontend.Query: _QUERY,
-    _frontend.FunctionCall: _FUNCTION_CALL,
-}
-_NAMES = {
-    _NOTHING: "nothing",
-    _PARSE: "ParseComplete",
-    _BIND: "BindComplete",
-    _DESCRIBE_STATEMENT: "ParameterDescription",
-    _DESCRIBE_PORTAL: "RowDescription or NoData",
-    _EXECUTE: "the result of Execute",
-    _BOUND: "the result of Bind and Execute",
-    _CLOSE: "CloseComplete",
-    _SYNC: "ReadyForQuery",
-    _QUERY: "the result of Query",
-    _FUNCTION_CALL: "FunctionCallResponse",
-    _STARTUP: "the answer to StartupMessage",
+    _backend.CopyInResponse: COPY_IN,
+    _backend.CopyOutResponse: COPY_OUT,
+    _backend.CopyBothResponse: COPY_IN | COPY_OUT | COPY_BOTH,
 }
 
 
-class Codec:
+class Codec(Requests):
     """The codec of one connection, on the client's side.
 
     Args:
@@ -159,80 +95,40 @@ class Codec:
     """
 
     __slots__ = (
-        "_bound",
-        "_challenged",
-        "_copied",
-        "_copy",
-        "_copy_sink",
         "_data",
-        "_discarding",
-        "_due",
-        "_error",
         "_fault",
-        "_first",
-        "_head",
         "_let_in",
         "_mark",
         "_max_message_length",
         "_needed",
         "_offset",
-        "_remaining",
-        "_sink",
-        "_sinks",
-        "_state",
         "_waiting",
     )
 
     def __init__(self, *, max_message_length: int = 0x3FFFFFFF) -> None:
         limit = index(max_message_length)
-        if not 65536 <= limit <= _MAX_LIMIT:
-            raise ValueError(f"max_message_length must be from 65536 to {_MAX_LIMIT}")
+        if not _UNTRUSTED <= limit <= _MAX_LIMIT:
+            raise ValueError(f"max_message_length must be from {_UNTRUSTED} to {_MAX_LIMIT}")
         self._max_message_length = limit
-        self._state = _START
+        super().__init__()
         self._fault = RemoteProtocolError("an earlier receive_data() was interrupted")
         self._offset = 0  # where in the stream the input not parsed yet begins
         self._mark = 0  # where in the stream what is being parsed begins; faults name it
         self._data: list[bytes] = []  # an unfinished message in pieces
         self._waiting = 0  # bytes in _data
         self._needed = 0  # bytes that it must have to be looked at again
-        self._challenged = False  # an authentication request waits for our answer
         self._let_in = False  # AuthenticationOk came
-        self._forget()
-
-    def _forget(self) -> None:
-        """Have nothing due."""
-        self._due: list[int] = []  # what is due, in order, from _first on
-        self._sinks: list[Any] = []  # for each: where its rows go, or how many pairs it has
-        self._first = 0
-        self._head = _NOTHING  # the first of _due
-        self._sink: RowSink | None = None  # and its
-        self._remaining = 0  # pairs of a _BOUND whose end is still to come
-        self._bound = False  # it is bound; or a _QUERY's rows are described
-        self._error: Exception | None = None  # what a decoder raised in the head's rows
-        self._copy = _COPY_NONE
-        self._copy_sink: CopySink | None = None  # where its data goes, None makes events
-        self._copied = False  # it got some, and there is no event yet that says so
-        self._discarding = False  # the server skips what is sent, up to Sync
-
-    @property
-    def state(self) -> State:
-        """What the codec is ready for; the names of `State` say it."""
-        return self._state
 
     @property
     def trailing_data(self) -> bytes:
         """What came of a message that is not complete; empty after an error."""
         return b"".join(self._data)
 
-    @property
-    def copying(self) -> bool:
-        """Whether CopyData, CopyDone and CopyFail, and nothing else, may be sent."""
-        return self._copy == _COPY_IN or self._copy == _COPY_BOTH
-
-    @property
-    def ready_is_due(self) -> bool:
-        """Whether ReadyForQuery comes without another Sync."""
-        return bool(self._due) and self._due[len(self._due) - 1] in _END_WITH_READY
+    def drop_rows(self) -> None:
+        """Drop the rows of what is being answered, those that are here and those to come."""
+        if self._sink is not None:
+            self._sink.take()
+            self._sink = None
 
     # Input
 
@@ -256,8 +152,11 @@ class Codec:
         except RemoteProtocolError as exc:
             self._fail(exc, events)
             raise
-        if self._state is _ERROR:
-            self._state = state
+        if state is _STARTING and self._head != STARTUP:
+            state = _OPEN
+        elif state is _WAITS_FOR_ENCRYPTION and self._head != ENCRYPTION:
+            state = _START
+        self._state = state
         return events
 
     def receive_eof(self) -> list[Event]:
@@ -269,19 +168,20 @@ class Codec:
         """
         if self._state is _ERROR:
             raise self._refuse_input()
-        if self._waiting or (self._head != _NOTHING and self._state is not _TERMINATED):
+        if self._waiting or (self._head != NOTHING and self._state is not _TERMINATED):
             self._mark = self._offset + self._waiting
-            what = "inside a message" if self._waiting else f"where {_NAMES[self._head]} is due"
-            fault = RemoteProtocolError(f"end of input {what}")
+            place = "inside a message" if self._waiting else f"where {_name(self._head)} is due"
+            fault = RemoteProtocolError(f"end of input {place}")
             self._fail(fault, [])
             raise fault
         self._state = _CLOSED
+        self._forget()
         return []
 
     def _fail(self, fault: RemoteProtocolError, events: list[Any]) -> None:
         fault.args = (f"{fault} at offset {self._mark}",)
         fault.events = events
-        self._fault = type(fault)(*fault.args)
+        self._fault = _again(fault)
         self._state = _ERROR
         self._data.clear()
         self._waiting = 0
@@ -290,16 +190,20 @@ class Codec:
     def _refuse_input(self) -> Exception:
         if self._state is _CLOSED:
             return LocalProtocolError("data received after receive_eof()")
-        return type(self._fault)(*self._fault.args)
+        return _again(self._fault)
 
     def _receive(self, data: bytes, state: State, events: list[Any]) -> None:
         """Join ``data`` to the input that waits, and parse."""
-        if state is _START:
-            if data:
-                raise RemoteProtocolError("data before anything was asked for")
+        if not data:
             return
         if state is _WAITS_FOR_ENCRYPTION:
-            self._encryption_response(data, events)
+            self._encryption_response(data[0], events)
+            data = data[1:]
+        if state is _START or state is _WAITS_FOR_ENCRYPTION:
+            if data:
+                # Behind the answer, in clear, it may be injected (CVE-2021-23222).
+                self._mark = self._offset
+                raise RemoteProtocolError("data that was not asked for")
             return
         if self._waiting:
             self._data.append(data)
@@ -311,19 +215,13 @@ class Codec:
             self._waiting = 0
         self._parse(data, events)
 
-    def _encryption_response(self, data: bytes, events: list[Any]) -> None:
-        if not data:
-            self._state = _WAITS_FOR_ENCRYPTION
-            return
-        if data[0] not in b"SNG":
+    def _encryption_response(self, answer: int, events: list[Any]) -> None:
+        if answer not in b"SNG":
             # An error text of a server that nobody has verified is not to be shown either.
             raise RemoteProtocolError("an answer to the encryption request that is none")
-        if len(data) > 1:
-            # Whatever follows in clear may be injected (CVE-2021-23222).
-            raise RemoteProtocolError("data behind the answer to the encryption request")
         self._offset += 1
-        self._state = _START
-        events.append(EncryptionResponse(data[0] != ord("N")))
+        self._advance()
+        events.append(EncryptionResponse(answer != ord("N")))
 
     def _parse(self, data: bytes, events: list[Any]) -> None:
         pointer = data
@@ -343,14 +241,14 @@ class Codec:
                     break
             if kind == ord("D"):
                 self._data_row(pointer, start, end)
-            elif kind == ord("2") and self._head == _BOUND and not self._bound and end == start:
+            elif kind == ord("2") and self._head == BOUND and not self._bound and end == start:
                 self._bound = True
             elif kind == ord("C"):
                 self._command_complete(data[start:end], events)
             elif kind == ord("Z"):
                 self._ready_for_query(data[start:end], events)
             elif kind == ord("d"):
-                if self._copy != _COPY_OUT and self._copy != _COPY_BOTH:
+                if not self._copy & COPY_OUT:
                     raise RemoteProtocolError("CopyData outside of a COPY to us")
                 if self._copy_sink is None:
                     events.append(_frontend.CopyData(data[start:end]))
@@ -386,11 +284,10 @@ class Codec:
     # What comes with every query
 
     def _data_row(self, data: bytes, start: int, end: int) -> None:
-        head = self._head
-        if not (head == _EXECUTE or (self._bound and head in (_BOUND, _QUERY))):
+        if not self._executing() and not (self._head == QUERY and self._bound):
             raise self._out_of_turn("DataRow")
-        if self._copy != _COPY_NONE:
-            raise RemoteProtocolError("a row inside a COPY")
+        if self._copy:
+            raise RemoteProtocolError("DataRow inside a COPY")
         sink = self._sink
         if sink is None or self._error is not None:
             return
@@ -406,66 +303,55 @@ class Codec:
         return [] if self._sink is None else self._sink.take()
 
     def _command_complete(self, body: bytes, events: list[Any]) -> None:
-        head = self._head
         if not body or body.find(b"\0") != len(body) - 1:
             raise RemoteProtocolError("a CommandComplete without a tag")
-        if self._copy != _COPY_NONE:
-            raise RemoteProtocolError("a CommandComplete inside a COPY")
-        if head == _BOUND and self._bound and self._remaining > 1:
-            self._remaining -= 1
-            self._bound = False
+        if self._copy:
+            if not self._copy & COPY_BOTH:
+                raise RemoteProtocolError("CommandComplete inside a COPY")
+            # So ends a replication whose server shuts down.
+            self._tell_copied(events)
+            self._copy = 0
+            self._copy_sink = None
+        if not self._executing() and self._head != QUERY:
+            raise self._out_of_turn("CommandComplete")
+        if self._more_pairs():
             return
         tag = body[: len(body) - 1].decode(errors="replace")
-        if head == _QUERY:
-            events.append(CommandComplete(tag, self._take_rows(), self._error))
+        events.append(CommandComplete(tag, self._take_rows(), self._error))
+        if self._head == QUERY:
             self._bound = False
             self._error = None
-        elif head == _EXECUTE or (head == _BOUND and self._bound):
-            events.append(CommandComplete(tag, self._take_rows(), self._error))
-            self._advance()
         else:
-            raise self._out_of_turn("CommandComplete")
+            self._advance()
+
+    def _executing(self) -> bool:
+        """Whether what an Execute brings is due."""
+        return self._head == EXECUTE or (self._head == BOUND and self._bound)
+
+    def _more_pairs(self) -> bool:
+        """Go on to the next pair of Bind and Execute, if this is not the last."""
+        if self._head != BOUND or self._remaining <= 1:
+            return False
+        self._remaining -= 1
+        self._bound = False
+        return True
 
     def _ready_for_query(self, body: bytes, events: list[Any]) -> None:
         event = _READY.get(body[0]) if len(body) == 1 else None
         if event is None:
             raise RemoteProtocolError("a ReadyForQuery with an unknown status")
         head = self._head
-        if head == _STARTUP and self._let_in:
-            self._state = _OPEN
-        elif (head != _SYNC and head != _QUERY) or self._copy != _COPY_NONE:
+        if self._copy or not (
+            head == SYNC
+            or (head == QUERY and not self._bound)
+            or (head == STARTUP and self._let_in)
+        ):
             raise self._out_of_turn("ReadyForQuery")
         self._advance()
         events.append(event)
 
-    def _advance(self) -> None:
-        """Go on to what is due next."""
-        self._first += 1
-        self._error = None
-        self._bound = False
-        if self._first == len(self._due):
-            self._due.clear()
-            self._sinks.clear()
-            self._first = 0
-            self._head = _NOTHING
-            self._sink = None
-            return
-        if self._first >= 1024:
-            del self._due[: self._first]
-            del self._sinks[: self._first]
-            self._first = 0
-        self._load_head()
-
-    def _load_head(self) -> None:
-        self._head = self._due[self._first]
-        sink = self._sinks[self._first]
-        self._remaining = 1
-        if type(sink) is tuple:
-            self._remaining, sink = sink
-        self._sink = sink
-
     def _out_of_turn(self, what: str) -> RemoteProtocolError:
-        return RemoteProtocolError(f"{what} where {_NAMES[self._head]} is due")
+        return RemoteProtocolError(f"{what} where {_name(self._head)} is due")
 
     # The rest
 
@@ -486,64 +372,50 @@ class Codec:
         elif kind in b"RKv":
             self._opening(kind, event)
         elif kind == ord("t"):
-            if self._head != _DESCRIBE_STATEMENT:
+            if self._head != DESCRIBE_STATEMENT:
                 raise self._out_of_turn("ParameterDescription")
-            self._head = _DESCRIBE_PORTAL
+            self._head = DESCRIBE_PORTAL
         elif kind == ord("T"):
             self._row_description(event)
         elif kind == ord("V"):
-            if self._head != _FUNCTION_CALL:
+            if self._head != FUNCTION_CALL:
                 raise self._out_of_turn("FunctionCallResponse")
-            self._head = _SYNC
+            self._head = SYNC
         else:
             self._copy_response(event)
         events.append(event)
 
-    def _bare(self, kind: int, name: str, event: Event, events: list[Any]) -> None:
+    def _bare(self, kind: int, name: str, event: Any, events: list[Any]) -> None:
         """Take a message without a body."""
         head = self._head
         if kind == ord("c"):
-            if self._copy != _COPY_OUT and self._copy != _COPY_BOTH:
+            if not self._copy & COPY_OUT:
                 raise RemoteProtocolError("CopyDone outside of a COPY to us")
-            self._copy = _COPY_NONE if self._copy == _COPY_OUT else _COPY_IN
+            self._end_copy(COPY_OUT)
             if self._copy_sink is not None:
                 self._copy_sink.end_copy()
                 self._copy_sink = None
-        elif self._copy != _COPY_NONE:
+        elif self._copy:
             raise RemoteProtocolError(f"{name} inside a COPY")
         elif head == _ANSWERED_BY.get(kind):
             self._advance()
-        elif kind in b"Is" and head == _EXECUTE:
-            self._end_execute(kind, event, events)
-            return
-        elif kind in b"Is" and head == _BOUND and self._bound:
-            if self._remaining > 1:
-                self._remaining -= 1
-                self._bound = False
+        elif kind in b"Is" and self._executing():
+            if self._more_pairs():
                 return
-            self._end_execute(kind, event, events)
-            return
-        elif kind != ord("I") or head != _QUERY:
+            rows = self._take_rows()
+            if kind == ord("s"):
+                event = PortalSuspended(rows, self._error)
+            self._advance()
+        elif kind != ord("I") or head != QUERY or self._bound:
             raise self._out_of_turn(name)
         events.append(event)
 
-    def _end_execute(self, kind: int, event: Event, events: list[Any]) -> None:
-        """Take the end of an Execute that ran no command, or not to its end."""
-        if kind == ord("s"):
-            event = PortalSuspended(self._take_rows(), self._error)
-        events.append(event)
-        self._advance()
-
     def _row_description(self, event: Any) -> None:
-        head = self._head
-        if self._copy != _COPY_NONE:
-            raise RemoteProtocolError("RowDescription inside a COPY")
-        if head == _DESCRIBE_PORTAL:
+        if self._head == DESCRIBE_PORTAL:
             self._advance()
-            head = self._head
-            if head != _EXECUTE:
+            if self._head != EXECUTE:
                 return
-        elif head == _QUERY and not self._bound:
+        elif self._head == QUERY and not self._bound and not self._copy:
             self._bound = True
         else:
             raise self._out_of_turn("RowDescription")
@@ -558,29 +430,27 @@ class Codec:
     def _error_response(self, event: Any) -> None:
         if event.fatal:
             return  # the end follows, whatever is due
-        if self._head == _NOTHING:
+        if self._head == NOTHING:
             raise RemoteProtocolError("an error where nothing is due")
-        if self._head == _STARTUP:
+        if self._head == STARTUP:
             return
         if self._sink is not None:
             self._sink.take()
-        self._copy = _COPY_NONE
+        self._copy = 0
         self._copy_sink = None
-        if self._head in (_QUERY, _FUNCTION_CALL):
-            self._head = _SYNC
+        if self._head == QUERY or self._head == FUNCTION_CALL:
+            self._head = SYNC
             self._sink = None
             return
         # "the backend reads and discards messages until a Sync is reached" (Extended Query)
-        while self._head != _SYNC and self._head != _NOTHING:
+        while self._head != SYNC and self._head != NOTHING:
             self._advance()
-        self._discarding = self._head == _NOTHING
+        self._discarding = self._head == NOTHING
 
     def _opening(self, kind: int, event: Any) -> None:
         name = type(event).__name__
-        if self._head != _STARTUP:
+        if self._head != STARTUP or (kind == ord("K")) != self._let_in:
             raise self._out_of_turn(name)
-        if (kind == ord("K")) != self._let_in:
-            raise RemoteProtocolError(f"{name} out of turn")
         if kind != ord("R"):
             return
         if self._challenged:
@@ -590,173 +460,29 @@ class Codec:
 
     def _copy_response(self, event: Any) -> None:
         name = type(event).__name__
-        head = self._head
-        if self._copy != _COPY_NONE:
+        if self._copy:
             raise RemoteProtocolError(f"{name} inside a COPY")
-        if head != _QUERY and head != _EXECUTE and not (head == _BOUND and self._bound):
+        if not self._executing() and not (self._head == QUERY and not self._bound):
             raise self._out_of_turn(name)
         self._copy = _COPY_DIRECTIONS[type(event)]
-        if self._copy != _COPY_IN and isinstance(self._sink, CopySink):
+        if self._copy & COPY_OUT and isinstance(self._sink, CopySink):
             self._copy_sink = self._sink
             self._copy_sink.begin_copy(event)
         behind = len(self._due) - self._first - 1
-        if self._copy == _COPY_OUT or behind == 0:
+        if self._copy == COPY_OUT or behind == 0:
             return
         # "The backend will ignore Flush and Sync messages received during copy-in mode."
-        if behind > 1 or self._due[self._first + 1] != _SYNC:
+        if behind > 1 or self._due[self._first + 1] != SYNC:
             raise RemoteProtocolError(f"{name} with other messages on their way")
         self._due.pop()
         self._sinks.pop()
 
-    # Output
 
-    def send(self, *messages: Message | ExtendedQuery) -> bytes:
-        """Return messages as they go on the wire.
-
-        Raises:
-            LocalProtocolError: one of them cannot be sent, or not in this state; then none is.
-        """
-        return b"".join(self._pack(messages))
-
-    def send_buffers(self, *messages: Message | ExtendedQuery) -> list[Buffer]:
-        """Return the same as `send` in pieces; data of 16 KiB and more stands alone, uncopied.
-
-        Raises:
-            LocalProtocolError: one of them cannot be sent, or not in this state; then none is.
-        """
-        pieces = self._pack(messages)
-        buffers: list[Buffer] = []
-        small: list[Buffer] = []
-        for piece in pieces:
-            if len(piece) < _ALONE:
-                small.append(piece)
-                continue
-            if small:
-                buffers.append(b"".join(small))
-                small = []
-            buffers.append(piece)
-        if small:
-            buffers.append(b"".join(small))
-        return buffers
-
-    def _pack(self, messages: tuple[Message | ExtendedQuery, ...]) -> list[Buffer]:
-        pieces: list[Buffer] = []
-        state = self._state
-        count = len(self._due)
-        try:
-            for message in messages:
-                if type(message) is ExtendedQuery:
-                    query = message
-                    self._expect_query(query)
-                    pieces.append(query.data)
-                else:
-                    self._pack_message(message, pieces)
-        except BaseException:
-            # None is sent, so nothing more is due. A CopyDone comes alone, or last.
-            self._state = state
-            del self._due[count:]
-            del self._sinks[count:]
-            raise
-        if self._head == _NOTHING and self._due:
-            self._load_head()
-        return pieces
-
-    def _expect_query(self, query: ExtendedQuery) -> None:
-        if self._state is not _OPEN or self.copying:
-            raise self._refuse_output(query)
-        if query.count == 0:
-            raise LocalProtocolError("an ExtendedQuery without Bind and Execute")
-        if not self._discarding:
-            self._due.append(_BOUND)
-            self._sinks.append(query.sink if query.count == 1 else (query.count, query.sink))
-        if query.sync:
-            self._discarding = False
-            self._due.append(_SYNC)
-            self._sinks.append(None)
-
-    def _pack_message(self, message: Message, pieces: list[Buffer]) -> None:
-        kind = type(message)
-        state = self._state
-        if kind is _frontend.CopyData:
-            if not self.copying:
-                raise self._refuse_output(message)
-            self._pack_copy_data(message, pieces)
-            return
-        piece = message.encode()
-        if kind is _frontend.Terminate and state in (_STARTING, _OPEN):
-            self._state = _TERMINATED
-        elif state is _OPEN and self.copying:
-            self._pack_copying(message, kind)
-        elif state is _OPEN:
-            self._pack_open(message, kind)
-        elif state is _START:
-            self._pack_opening(message, kind)
-        elif state is _STARTING and kind in _ANSWERS and self._challenged:
-            self._challenged = False
-        else:
-            raise self._refuse_output(message)
-        pieces.append(piece)
-
-    def _pack_copy_data(self, message: Any, pieces: list[Buffer]) -> None:
-        pieces.append(message.header())
-        pieces.append(message.data)
-
-    def _pack_open(self, message: Any, kind: type[Message]) -> None:
-        due = _DUE.get(kind, _NOTHING)
-        if kind is _frontend.Describe:
-            due = _DESCRIBE_STATEMENT if message.kind == "S" else _DESCRIBE_PORTAL
-        if due == _NOTHING:
-            if kind is not _frontend.Flush:
-                raise self._refuse_output(message)
-            return
-        if due == _SYNC:
-            self._discarding = False
-        if not self._discarding:
-            self._due.append(due)
-            self._sinks.append(getattr(message, "reader", None))
-
-    def _pack_copying(self, message: Message, kind: type[Message]) -> None:
-        if kind is _frontend.CopyDone:
-            self._copy = _COPY_OUT if self._copy == _COPY_BOTH else _COPY_NONE
-        elif kind is _frontend.CopyFail:
-            self._copy = _COPY_NONE
-            self._copy_sink = None
-        else:
-            raise self._refuse_output(message)
-
-    def _pack_opening(self, message: Message, kind: type[Message]) -> None:
-        if kind is _frontend.StartupMessage:
-            self._state = _STARTING
-            self._due.append(_STARTUP)
-            self._sinks.append(None)
-        elif kind is _frontend.SSLRequest or kind is _frontend.GSSENCRequest:
-            self._state = _WAITS_FOR_ENCRYPTION
-        elif kind is _frontend.CancelRequest:
-            self._state = _TERMINATED
-        else:
-            raise self._refuse_output(message)
-
-    def _refuse_output(self, message: object) -> LocalProtocolError:
-        name = type(message).__name__
-        if self.copying:
-            return LocalProtocolError(f"{name} cannot be sent inside a COPY to the server")
-        return LocalProtocolError(f"{name} cannot be sent in state {self._state.name}")
+def _name(due: int) -> str:
+    return _due.NAMES[due]
 
 
-# What is due when one of these comes, and is then answered.
-_ANSWERED_BY = {
-    ord("1"): _PARSE,
-    ord("2"): _BIND,
-    ord("3"): _CLOSE,
-    ord("n"): _DESCRIBE_PORTAL,
-}
-# Messages without a body.
-_BARE: dict[int, tuple[str, Any]] = {
-    ord("1"): ("ParseComplete", _PARSE_COMPLETE),
-    ord("2"): ("BindComplete", _BIND_COMPLETE),
-    ord("3"): ("CloseComplete", _CLOSE_COMPLETE),
-    ord("n"): ("NoData", _NO_DATA),
-    ord("I"): ("EmptyQueryResponse", _EMPTY),
-    ord("s"): ("PortalSuspended", None),
-    ord("c"): ("CopyDone", _frontend.CopyDone()),
-}
+def _again(fault: RemoteProtocolError) -> RemoteProtocolError:
+    """Return the same error anew, without what others have hung on it."""
+    kind = MessageTooLarge if isinstance(fault, MessageTooLarge) else RemoteProtocolError
+    return kind(*fault.args)

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from wirekit.protocols import _native
 
-NUMBERS = [("int16", "h"), ("int32", "i"), ("int64", "q"), ("uint16", "H"), ("uint32", "I")]
-NUMBERS += [("uint64", "Q"), ("float4", "f"), ("float8", "d")]
+NUMBERS = (
+    *(("int16", "h"), ("int32", "i"), ("int64", "q"), ("uint16", "H"), ("uint32", "I")),
+    *(("uint64", "Q"), ("float4", "f"), ("float8", "d")),
+)
 
 
 def test_every_primitive_has_a_c_form() -> None:

@@ -20,11 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.pq import ExecStatus
 
-from tests.protocols.postgres._types import VALUES, plain
+from tests.protocols.postgres._types import VALUES, plain, with_ranges
 from tests.servers import RunningServer
 from wirekit.protocols.postgres import Record, TypeInfo, TypeMap
 from wirekit.protocols.postgres._builtin_types import BUILTIN_TYPES
-from wirekit.protocols.postgres._values import Range
 
 asyncpg: Any = importlib.import_module("asyncpg")
 pg8000: Any = importlib.import_module("pg8000.native")
@@ -77,7 +76,7 @@ class Oracle:
             query.encode(),
             [data for _, data in arguments],
             None,
-            [format for format, _ in arguments],
+            [kind for kind, _ in arguments],
             result_format,
         )
         assert result.status == ExecStatus.TUPLES_OK, result.get_error_message()
@@ -117,7 +116,7 @@ def oracle(request: pytest.FixtureRequest) -> Iterator[Oracle]:
             asyncpg.connect(**where, database="wirekit", server_settings={"search_path": "types"})
         )
         infos = [
-            TypeInfo(*row[:7], tuple(zip(row[7], row[8], strict=True)), *row[9:])
+            TypeInfo(*row[:7], tuple(zip(row[7], row[8], strict=True)), row[9], row[10])
             for row in libpq.execute(INTROSPECTION.encode())
         ]
         type_map = TypeMap()
@@ -129,16 +128,7 @@ def oracle(request: pytest.FixtureRequest) -> Iterator[Oracle]:
 
 def asyncpgs(value: Any) -> Any:
     """Return a value with asyncpg's ranges for ours."""
-    if isinstance(value, Range):
-        whole: Any = value
-        return asyncpg.Range(
-            whole.lower,
-            whole.upper,
-            lower_inc=whole.lower_inc,
-            upper_inc=whole.upper_inc,
-            empty=whole.isempty,
-        )
-    return [asyncpgs(item) for item in list[Any](value)] if isinstance(value, list) else value
+    return with_ranges(value, asyncpg.Range)
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -166,7 +156,12 @@ EXTREMES = {
     "oidvector": ["1 2 4294967295"],
     "_int4": ["[0:1][-1:0]={{1,2},{3,NULL}}", "{}", "{{{{{{7}}}}}}"],
     "_text": ['{NULL,"NULL","",\\"}', '[5:6]={"a b","{"}'],
-    "_aclitem": ["{=r/postgres,NULL}", "{{=r/postgres},{=w/postgres}}", "{}", "[3:3]={=r/postgres}"],
+    "_aclitem": [
+        "{=r/postgres,NULL}",
+        "{{=r/postgres},{=w/postgres}}",
+        "{}",
+        "[3:3]={=r/postgres}",
+    ],
     "_box": ["{(1,2),(3,4);(5,6),(7,8)}"],
 }
 
@@ -212,11 +207,13 @@ def test_what_python_cannot_hold(
 
 
 # pg8000 has no time zone's offset in timetz, no infinities, and its own types for ranges.
-PG8000 = ["bool", "bytea", "int2", "int4", "int8", "oid", "float8", "numeric", "text", "uuid"]
-PG8000 += ["date", "time", "timestamp", "timestamptz", "_int4", "_text", "_float8", "_numeric"]
+PG8000S = (
+    *("bool", "bytea", "int2", "int4", "int8", "oid", "float8", "numeric", "text", "uuid"),
+    *("date", "time", "timestamp", "timestamptz", "_int4", "_text", "_float8", "_numeric"),
+)
 
 
-@pytest.mark.parametrize("name", PG8000)
+@pytest.mark.parametrize("name", PG8000S)
 @settings(max_examples=20)
 @given(data=st.data())
 def test_values_are_pg8000s(oracle: Oracle, name: str, data: st.DataObject) -> None:
@@ -267,12 +264,13 @@ def test_custom_text_codecs_reach_arrays_and_composites(oracle: Oracle) -> None:
     type_map.add(oracle.types.values())
     type_map.set_custom(oracle.types["text"], "text", str.upper, str.title)
     type_map.set_custom(oracle.types["numeric"], "text", lambda value: f"{value}.5", float)
-    for name, value, expected in [
+    cases: list[tuple[str, Any, Any]] = [
         ("_text", ["some words"], ["Some Words"]),
         ("pair", (1, "words", None), (1, "Words", None)),
         ("numeric", 3, 3.5),
         ("_numeric", [[3], [4]], [[3.5], [4.5]]),
-    ]:
+    ]
+    for name, value, expected in cases:
         info = oracle.types[name]
         writer, reader = type_map.parameter_codec(info.oid), type_map.codec(info.oid)
         assert writer is not None

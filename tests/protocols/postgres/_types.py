@@ -76,7 +76,8 @@ def ranges(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         lower, upper = (bound if keep else None for bound, keep in zip(pair, kept, strict=True))
         return Range(lower, upper, lower_inc=inclusive[0], upper_inc=inclusive[1])
 
-    return st.just(Range(empty=True)) | st.builds(make, pairs, ends, ends)
+    empty: Any = Range(empty=True)
+    return st.just(empty) | st.builds(make, pairs, ends, ends)
 
 
 SOME_INTS = st.integers(-1000, 1000)
@@ -153,6 +154,16 @@ def plain(value: Any) -> Any:
         return kind, [plain(part) for part in parts]
     if isinstance(value, uuid.UUID):
         return "UUID", value.int
-    if isinstance(value, (list, tuple)):
-        return kind, [plain(item) for item in list[Any](value)]
+    if kind in ("list", "tuple"):
+        return kind, [plain(item) for item in value]
     return kind, value
+
+
+def with_ranges(value: Any, range_class: Any) -> Any:
+    """Return a value with ranges of another class for ours."""
+    if type(value).__name__ == "Range":
+        inclusive = {"lower_inc": value.lower_inc, "upper_inc": value.upper_inc}
+        return range_class(value.lower, value.upper, **inclusive, empty=value.isempty)
+    if type(value).__name__ == "list":
+        return [with_ranges(item, range_class) for item in value]
+    return value

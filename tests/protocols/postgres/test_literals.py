@@ -51,7 +51,21 @@ def test_another_delimiter() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *["", "a", "{", "}", "{a", "{a,", "{a,}", "{,a}", "{a b}", "{a}}", "{a}x", '{"a}', '{"a"b}'],
+        *[
+            "",
+            "a",
+            "{",
+            "}",
+            "{a",
+            "{a,",
+            "{a,}",
+            "{,a}",
+            "{a b}",
+            "{a}}",
+            "{a}x",
+            '{"a}',
+            '{"a"b}',
+        ],
         *["{{a},b}", "{a,{b}}", "{{a},{b,c}}", "{{a},{}}", "{{{{{{{a}}}}}}}", "[1:2]", "[1]{a}"],
         *["{a;b,}", "{a{b}}", r"{a\}", "[x]={a}", "{" * 100000, "{{" + "a," * 10, '{"\\'],
     ],
@@ -119,7 +133,9 @@ def test_nothing_at_all() -> None:
     assert codec.encode(()) == b"()"
 
 
-@pytest.mark.parametrize("text", ["", "a", "(", "(a", "(a,", '("a,b)', '("a"b,c)', "(a,b", "(a,b)x"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "(", "(a", "(a,", '("a,b)', '("a"b,c)', "(a,b", "(a,b)x"]
+)
 def test_what_is_no_composite(text: str) -> None:
     with pytest.raises(RemoteProtocolError, match="type pair that is no composite literal"):
         PAIR.decode(text.encode())

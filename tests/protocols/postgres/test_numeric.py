@@ -61,7 +61,7 @@ def test_vectors(text: str, field: bytes) -> None:
         (field_of(0, 0, 6, 1), "1.000000"),
         (field_of(-1, 0, 7, 1), "0.0001000"),
         (field_of(-1, 0, 4), "0.0000"),
-        # And what it does not send, but could: groups of zeros at the beginning, more than is shown.
+        # What it does not send, but could: groups of zeros to begin with, more than is shown.
         (field_of(1, 0, 0, 0, 7), "7"),
         (field_of(0, 0, 1, 1, 2345), "1.2"),
         # So many zeros are not spelled out.

@@ -17,7 +17,7 @@ from wirekit.protocols.postgres._values import Range
 RANGE = RangeCodec("int4range", Int4Codec("int4"))
 MULTIRANGE = MultirangeCodec("int4multirange", RANGE)
 
-VECTORS: list[tuple[Range[Any], bytes]] = [
+VECTORS: list[tuple[Any, bytes]] = [
     (Range(1, 5), pack("!Biiii", 0x02, 4, 1, 4, 5)),
     (Range(1, 5, upper_inc=True), pack("!Biiii", 0x06, 4, 1, 4, 5)),
     (Range(1, 5, lower_inc=False), pack("!Biiii", 0x00, 4, 1, 4, 5)),
@@ -29,7 +29,7 @@ VECTORS: list[tuple[Range[Any], bytes]] = [
 
 
 @pytest.mark.parametrize(("value", "field"), VECTORS)
-def test_vectors(value: Range[Any], field: bytes) -> None:
+def test_vectors(value: Any, field: bytes) -> None:
     assert RANGE.encode(value) == field
     decoded = RANGE.decode(field)
     assert decoded == value
@@ -38,7 +38,7 @@ def test_vectors(value: Range[Any], field: bytes) -> None:
     assert hash(decoded) == hash(value)
     assert pickle.loads(pickle.dumps(decoded)) == copy.copy(decoded) == value
     for length in range(len(field)):
-        with pytest.raises(RemoteProtocolError, match="type int4range|type int4 "):
+        with pytest.raises(RemoteProtocolError, match=r"type int4(range)? "):
             RANGE.decode(field[:length])
     with pytest.raises(RemoteProtocolError, match="longer than its bounds"):
         RANGE.decode(field + b"\0")
@@ -68,7 +68,7 @@ def test_lying_lengths(length: int) -> None:
         ((), Range(empty=True)),
     ],
 )
-def test_tuples_and_lists(value: Any, expected: Range[Any]) -> None:
+def test_tuples_and_lists(value: Any, expected: Any) -> None:
     assert RANGE.decode(RANGE.encode(value)) == expected
 
 

@@ -72,13 +72,14 @@ def test_equality() -> None:
     record = make(1, "x", None)
     assert record == make(1, "x", None, keys=RecordKeys("abc"))
     assert record == (1, "x", None)
-    assert (1, "x", None) == record
+    values = (1, "x", None)
+    assert values == record
     assert record != make(2, "x", None)
-    assert not record != (1, "x", None)
+    assert (record != values) is False
     assert record != [1, "x", None]
     assert record != "x"
     assert hash(record) == hash((1, "x", None))
-    assert {record: 5}[(1, "x", None)] == 5
+    assert {record, values} == {values}
     with pytest.raises(TypeError):
         hash(make([], "x", None))
 

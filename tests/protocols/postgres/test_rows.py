@@ -193,7 +193,7 @@ def test_rows_by_their_own_descriptions() -> None:
     codec = Codec()
     codec.send(StartupMessage({"user": "x"}))
     codec.receive_data(message(b"R", pack("!i", 0)) + message(b"Z", b"I"))
-    codec.send(Query("select 1; select 2; update x"), DescribedRowReader(make_reader))
+    codec.send(Query("select 1; select 2; update x", DescribedRowReader(make_reader)))
     events = codec.receive_data(
         message(b"T", described(["a"]))
         + message(b"D", data_row(b"1"))
@@ -240,13 +240,11 @@ def test_nulls_and_records() -> None:
         ((1, "\ud800"), 1, ValueError),
     ],
 )
-def test_values_that_are_none_of_the_type(
-    values: Any, number: int, cause: type[Exception]
-) -> None:
+def test_values_that_are_none_of_the_type(values: Any, number: int, cause: type[Exception]) -> None:
     writer = RowWriter([INT4, TEXT])
     out = bytearray(b"before")
     for write in (writer.write, writer.write_row):
-        with pytest.raises(InvalidValue, match=f"^value {number + 1} is no ") as caught:
+        with pytest.raises(InvalidValue, match=rf"^value {number + 1}\b.* is no \w+$") as caught:
             write(out, values)
         assert caught.value.number == number
         assert isinstance(caught.value, LocalProtocolError)

@@ -299,7 +299,7 @@ def _parts(value: complex) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("info", "format", "text"),
+    ("info", "kind", "text"),
     [
         (SMALL, "text", "is a domain"),
         (MOODS, "text", "neither a scalar type nor a composite type"),
@@ -312,9 +312,9 @@ def _parts(value: complex) -> tuple[int, str]:
         (TypeInfo(91000, "date", "public"), "tuple", "does not support"),
     ],
 )
-def test_codecs_that_are_refused(types: TypeMap, info: TypeInfo, format: Any, text: str) -> None:
+def test_codecs_that_are_refused(types: TypeMap, info: TypeInfo, kind: Any, text: str) -> None:
     with pytest.raises(LocalProtocolError, match=text):
-        types.set_custom(info, format, str, str)
+        types.set_custom(info, kind, str, str)
     assert types.codec(23) is not None
 
 
@@ -345,7 +345,7 @@ def test_a_later_codec_takes_the_place_of_an_earlier(types: TypeMap) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "format"),
+    ("name", "value", "kind"),
     [
         ("int", 5, 1),
         ("integer", 5, 1),
@@ -360,12 +360,12 @@ def test_a_later_codec_takes_the_place_of_an_earlier(types: TypeMap) -> None:
         ("pg_contrib.hstore", {"a": None}, 1),
     ],
 )
-def test_aliases(types: TypeMap, name: str | int, value: Any, format: int) -> None:
+def test_aliases(types: TypeMap, name: str | int, value: Any, kind: int) -> None:
     types.set_builtin(ODD, name)
-    assert reader(types, ODD.oid).format == format
+    assert reader(types, ODD.oid).format == kind
     if value is not None:
         assert there_and_back(types, ODD.oid, value) == value
-        if format:
+        if kind:
             assert there_and_back(types, ODDS.oid, [value]) == [value]
     types.reset_custom(ODD)
     assert there_and_back(types, ODD.oid, "x") == "x"
@@ -383,7 +383,7 @@ def test_aliases_of_one_format(types: TypeMap) -> None:
 
 
 @pytest.mark.parametrize(
-    ("info", "name", "format", "text"),
+    ("info", "name", "kind", "text"),
     [
         (PAIR, "int", None, "cannot alias non-scalar type public.pair"),
         (MOODS, "int", None, "non-scalar"),
@@ -396,10 +396,10 @@ def test_aliases_of_one_format(types: TypeMap) -> None:
     ],
 )
 def test_aliases_that_are_refused(
-    types: TypeMap, info: TypeInfo, name: str | int, format: Any, text: str
+    types: TypeMap, info: TypeInfo, name: str | int, kind: Any, text: str
 ) -> None:
     with pytest.raises(LocalProtocolError, match=text):
-        types.set_builtin(info, name, format)
+        types.set_builtin(info, name, kind)
 
 
 def test_one_map_does_not_change_another(types: TypeMap) -> None:

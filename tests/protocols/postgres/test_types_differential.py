@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.protocols._pure import is_compiled
 from tests.protocols.postgres._sources import load_source
-from tests.protocols.postgres._types import VALUES, plain
+from tests.protocols.postgres._types import VALUES, plain, with_ranges
 from wirekit.protocols.postgres import Record, RecordKeys, TypeInfo, TypeMap, _temporal
 from wirekit.protocols.postgres._builtin_types import BUILTIN_TYPES
 from wirekit.protocols.postgres._record import make_record
@@ -51,6 +51,11 @@ def maps() -> tuple[TypeMap, Any]:
     return compiled, source
 
 
+def codecs(maps: tuple[TypeMap, Any], method: str, oid: int) -> list[Any]:
+    """Return a type's codec in both forms."""
+    return [getattr(one, method)(oid) for one in maps]
+
+
 def test_the_source_is_another_module() -> None:
     source = load_source("protocols.postgres._temporal")
     assert not is_compiled(source)
@@ -69,7 +74,7 @@ def test_both_read_the_same(maps: tuple[TypeMap, Any], oid: int, data: st.DataOb
         writer: Any = maps[0].parameter_codec(oid)
         fields |= st.builds(_damaged, VALUES[info.name].map(writer.encode), st.data())
     field = data.draw(fields)
-    compiled, source = (one.codec(oid) for one in maps)
+    compiled, source = codecs(maps, "codec", oid)
     assert (compiled.format, compiled.atomic) == (source.format, source.atomic)
     assert outcome(compiled.decode, field) == outcome(source.decode, field)
 
@@ -98,17 +103,12 @@ ODDITIES: list[Any] = [
 
 def sources(value: Any) -> Any:
     """Return a value with the ranges of the source's class."""
-    if isinstance(value, Range):
-        whole: Any = value
-        theirs = load_source("protocols.postgres._values").Range
-        inclusive = {"lower_inc": whole.lower_inc, "upper_inc": whole.upper_inc}
-        return theirs(whole.lower, whole.upper, **inclusive, empty=whole.isempty)
-    return [sources(item) for item in list[Any](value)] if isinstance(value, list) else value
+    return with_ranges(value, load_source("protocols.postgres._values").Range)
 
 
 @pytest.mark.parametrize("oid", OIDS)
 def test_both_write_the_same(maps: tuple[TypeMap, Any], oid: int) -> None:
-    compiled, source = (one.parameter_codec(oid) for one in maps)
+    compiled, source = codecs(maps, "parameter_codec", oid)
     assert compiled.format == source.format
     for value in ODDITIES:
         assert outcome(compiled.encode, value) == outcome(source.encode, sources(value)), value
@@ -120,5 +120,5 @@ def test_both_write_values_the_same(
     maps: tuple[TypeMap, Any], name: str, data: st.DataObject
 ) -> None:
     value = data.draw(VALUES[name])
-    compiled, source = (one.parameter_codec(NAMES[name]) for one in maps)
+    compiled, source = codecs(maps, "parameter_codec", NAMES[name])
     assert compiled.encode(value) == source.encode(sources(value))

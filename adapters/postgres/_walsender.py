@@ -1,0 +1,129 @@
+"""The connection to a walsender, the server's process for replication."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from wirekit.protocols.postgres import CommandComplete, Query, TextRowReader, TypeMap
+
+from ._client import Dialler, Postgres
+from ._session import raise_error
+from .exceptions import InterfaceError, UnsupportedClientFeatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from wirekit.protocols.postgres import Event
+    from wirekit.sockets import SocketLike
+
+    from ._connection import Connection, Request
+    from ._settings import Settings
+
+__all__ = ["Walsender"]
+
+_TIMEOUT = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'"
+
+
+class Walsender(Postgres):
+    """A client that asks for replication: it is let run simple queries only.
+
+    Attributes:
+        types: how values of columns are decoded.
+    """
+
+    def __init__(self, socket: SocketLike | None = None, **options: Any) -> None:
+        super().__init__(socket, **options)
+        self._settings = replace(self._settings, replication="database")
+        self._stop_streaming: Callable[[], Awaitable[None]] | None = None
+        self._unknown: set[int] = set()
+
+    @property
+    def types(self) -> TypeMap:
+        """How the values of columns are decoded."""
+        return self._types
+
+    async def rows(self, command: str) -> list[tuple[str | None, ...]]:
+        """Run commands and return their rows as text."""
+        async with self._limited(None):
+            connection = await self._ready()
+            self._refuse_while_streaming()
+            request = connection.request(Query(command, TextRowReader()))
+            events = await self._answer(request)
+        raise_error(events, command)
+        return [row for event in events if isinstance(event, CommandComplete) for row in event.rows]
+
+    async def fetchval(
+        self, query: str, *args: Any, column: int = 0, timeout: float | None = None
+    ) -> Any:
+        """Run a query without arguments and return a value of its first row as text."""
+        rows = await self.rows(query)
+        return rows[0][column] if rows else None
+
+    async def reply_timeout(self) -> float:
+        """Return after how many seconds without a word from us the server gives up; 0 is never."""
+        return int(await self.fetchval(_TIMEOUT) or 0) / 1000
+
+    async def start_streaming(
+        self,
+        command: str,
+        on_event: Callable[[Event], None],
+        stop: Callable[[], Awaitable[None]],
+    ) -> tuple[Connection, Request]:
+        """Send START_REPLICATION; nothing else can be sent until its answer is complete.
+
+        Args:
+            command: the command.
+            on_event: gets the events of the answer.
+            stop: makes an end of it, when the connection is to be closed.
+        """
+        connection = await self._ready()
+        self._refuse_while_streaming()
+        request = connection.request(Query(command), on_event=on_event)
+        self._stop_streaming = stop
+        return connection, request
+
+    def streaming_ended(self) -> None:
+        """Take note that the answer to START_REPLICATION is complete."""
+        self._stop_streaming = None
+
+    async def aclose(self) -> None:
+        """End a stream that is under way, say goodbye and close."""
+        if self._stop_streaming is not None:
+            await self._stop_streaming()
+        await super().aclose()
+
+    def _refuse_while_streaming(self) -> None:
+        if self._stop_streaming is not None:
+            raise InterfaceError("a stream is under way on this connection: close it first")
+
+    async def learn(self, oids: Iterable[int]) -> None:
+        """Learn about types that are not known, by another connection if one can be made."""
+        wanted = set(oids) - self._unknown
+        if not self._types.missing(wanted):
+            return
+        if self._dialler is None:
+            self._unknown |= self._types.missing(wanted)
+            return
+        ordinary = _Ordinary(self._settings, self._dialler)
+        async with ordinary:
+            for oid in wanted:
+                if not await ordinary.learn(oid):
+                    self._unknown.add(oid)
+        self._types.add(self._known_types.values())
+
+
+class _Ordinary(Postgres):
+    """The same, without replication, to ask about types."""
+
+    def __init__(self, settings: Settings, dialler: Dialler) -> None:
+        super().__init__(user=settings.user, connector=dialler, address="")
+        self._settings = replace(settings, replication=None)
+
+    async def learn(self, oid: int) -> bool:
+        """Learn about a type; False if there is none any more."""
+        try:
+            await self._introspect([oid])
+        except UnsupportedClientFeatureError:
+            return False
+        return True

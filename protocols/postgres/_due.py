@@ -1,0 +1,96 @@
+"""What is due from the server: the answer to each message sent, or to a part of it."""
+
+from __future__ import annotations
+
+from . import _frontend
+from ._backend import BindComplete, CloseComplete, EmptyQueryResponse, NoData, ParseComplete
+from ._frontend import CopyDone
+
+__all__ = [
+    "ANSWERED_BY",
+    "BARE",
+    "BIND",
+    "BOUND",
+    "CLOSE",
+    "COPY_BOTH",
+    "COPY_IN",
+    "COPY_OUT",
+    "DESCRIBE_PORTAL",
+    "DESCRIBE_STATEMENT",
+    "DUE",
+    "ENCRYPTION",
+    "EXECUTE",
+    "FUNCTION_CALL",
+    "NAMES",
+    "NOTHING",
+    "PARSE",
+    "QUERY",
+    "STARTUP",
+    "SYNC",
+]
+
+# Numbers, because they are compared with every message that comes.
+NOTHING = 0
+PARSE = 1
+BIND = 2
+DESCRIBE_STATEMENT = 3
+DESCRIBE_PORTAL = 4
+EXECUTE = 5
+BOUND = 6  # pairs of Bind and Execute
+CLOSE = 7
+SYNC = 8
+QUERY = 9
+FUNCTION_CALL = 10
+STARTUP = 11
+ENCRYPTION = 12
+
+NAMES = {
+    NOTHING: "nothing",
+    PARSE: "ParseComplete",
+    BIND: "BindComplete",
+    DESCRIBE_STATEMENT: "ParameterDescription",
+    DESCRIBE_PORTAL: "RowDescription or NoData",
+    EXECUTE: "the result of Execute",
+    BOUND: "the result of Bind and Execute",
+    CLOSE: "CloseComplete",
+    SYNC: "ReadyForQuery",
+    QUERY: "the result of Query",
+    FUNCTION_CALL: "FunctionCallResponse",
+    STARTUP: "the answer to StartupMessage",
+    ENCRYPTION: "the answer to the encryption request",
+}
+
+# Directions in which CopyData may go, as bits; the third one tells that both could.
+COPY_IN = 1
+COPY_OUT = 2
+COPY_BOTH = 4
+
+# By the type of the message sent; that of Describe depends on what it describes.
+DUE: dict[type[object], int] = {
+    _frontend.Parse: PARSE,
+    _frontend.Bind: BIND,
+    _frontend.Execute: EXECUTE,
+    _frontend.Close: CLOSE,
+    _frontend.Sync: SYNC,
+    _frontend.Query: QUERY,
+    _frontend.FunctionCall: FUNCTION_CALL,
+}
+
+# By the type byte of the message that is the whole answer.
+ANSWERED_BY = {
+    ord("1"): PARSE,
+    ord("2"): BIND,
+    ord("3"): CLOSE,
+    ord("n"): DESCRIBE_PORTAL,
+}
+
+# Messages without a body, by their type bytes; PortalSuspended, which brings rows, is made anew.
+BARE = {
+    ord("1"): ("ParseComplete", ParseComplete()),
+    ord("2"): ("BindComplete", BindComplete()),
+    ord("3"): ("CloseComplete", CloseComplete()),
+    ord("n"): ("NoData", NoData()),
+    ord("I"): ("EmptyQueryResponse", EmptyQueryResponse()),
+    ord("s"): ("PortalSuspended", None),
+    ord("c"): ("CopyDone", CopyDone()),
+}
