@@ -89,7 +89,7 @@ cdef inline int64_t read_int64(const unsigned char *data, Py_ssize_t position) n
     return <int64_t>read_uint64(data, position)
 
 
-cdef inline object read_uint128(const unsigned char *data, Py_ssize_t position):
+cdef inline object read_uuid_int(const unsigned char *data, Py_ssize_t position):
     return _PyLong_FromByteArray(data + position, 16, 0, 0)
 
 

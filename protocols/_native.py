@@ -53,7 +53,7 @@ __all__ = [
     "read_uint16",
     "read_uint32",
     "read_uint64",
-    "read_uint128",
+    "read_uuid_int",
     "set_item",
     "set_list_item",
     "set_slot",
@@ -116,8 +116,8 @@ def read_uint64(data: bytes, position: int) -> int:
     return number
 
 
-def read_uint128(data: bytes, position: int) -> int:
-    """Return the unsigned integer of 16 bytes."""
+def read_uuid_int(data: bytes, position: int) -> int:
+    """Return the unsigned integer of a UUID's 16 bytes."""
     return int.from_bytes(data[position : position + 16], "big")
 
 

@@ -8,15 +8,34 @@ from __future__ import annotations
 
 from wirekit.protocols.postgres import Record
 
-from . import exceptions, pool, types
+from . import cursor, exceptions, pool, prepared_stmt, transaction, types
 from ._client import Postgres
+from ._column_formats import Columns
 from ._connect import connect
+from ._replication import Replication, connect_replication
+from ._replication_commands import CreatedSlot, ReplicationSlot, SystemIdentity
+from ._replication_stream import ReplicationMessage, ReplicationStream
 from .exceptions import *  # noqa: F403
 from .pool import Pool, create_pool
 from .types import *  # noqa: F403
 
 Connection = Postgres
 
-__all__ = ["Connection", "Pool", "Postgres", "Record", "connect", "create_pool"]
+__all__ = [
+    "Columns",
+    "Connection",
+    "CreatedSlot",
+    "Pool",
+    "Postgres",
+    "Record",
+    "Replication",
+    "ReplicationMessage",
+    "ReplicationSlot",
+    "ReplicationStream",
+    "SystemIdentity",
+    "connect",
+    "connect_replication",
+    "create_pool",
+]
 __all__ += exceptions.__all__
 __all__ += types.__all__

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 from wirekit._errors import (
     ConnectionLost,
-    Error,
     LocalProtocolError,
     ProtocolError,
     ReadTimeout,
@@ -33,12 +32,15 @@ from wirekit.protocols.postgres import (
     NotificationResponse,
     ParameterStatus,
     ReadyForQuery,
+    State,
     Sync,
     Terminate,
     TransactionStatus,
 )
 
-from .exceptions import ClosedError, connection_error
+from ._cancelling import cancel_requests
+from ._request import Request
+from .exceptions import ClosedError, connection_error, error_from_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,32 +56,6 @@ _LARGE = 16384  # pieces from this size on are not joined with others
 _SMALLEST_READ = 8192
 _LARGEST_READ = 524288
 _AT_ANY_MOMENT = frozenset({ParameterStatus, NoticeResponse, NotificationResponse})
-_CANCEL_ATTEMPTS = 3
-_CANCEL_PAUSE = 5.0  # seconds for a cancelled query to end, after which it is cancelled again
-
-
-class Request:
-    """What is asked up to one ReadyForQuery, and who waits for it.
-
-    Attributes:
-        future: gets the events of the answer, an ErrorResponse among them as any other, but for
-            the ReadyForQuery that ends it.
-        events: those so far.
-        on_event: called with each event in place of gathering it, for COPY.
-        begun: the answer is known to have begun, so it can be cancelled whatever is yet to be sent.
-        abandoned: nobody waits any more.
-        protected: is not cancelled on the server even so, as a ROLLBACK.
-    """
-
-    __slots__ = ("abandoned", "begun", "events", "future", "on_event", "protected")
-
-    def __init__(self, future: asyncio.Future[list[Event]]) -> None:
-        self.future = future
-        self.events: list[Event] = []
-        self.on_event: Callable[[Event], None] | None = None
-        self.begun = False
-        self.abandoned = False
-        self.protected = False
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -107,7 +83,7 @@ class Connection(asyncio.BufferedProtocol):
         self.on_notification: Callable[[NotificationResponse], None] | None = None
         self.on_notice: Callable[[NoticeResponse], None] | None = None
         self.on_lost: Callable[[], None] | None = None
-        self.on_opening: Callable[[Event], None] | None = None  # until the first ReadyForQuery
+
         self._socket = socket
         self._codec = codec
         self._loop = asyncio.get_running_loop()
@@ -119,7 +95,7 @@ class Connection(asyncio.BufferedProtocol):
         self._later: list[Buffer] = []  # what came while something is being cancelled
         self._flush_scheduled = False
         self._cancelling: asyncio.Task[None] | None = None
-        self._end_waiter: asyncio.Future[None] | None = None
+
         self._writable_waiters: deque[asyncio.Future[None]] = deque()
         self._transport = socket.attach(self)
 
@@ -159,6 +135,7 @@ class Connection(asyncio.BufferedProtocol):
         self,
         *messages: Message | ExtendedQuery,
         on_event: Callable[[Event], None] | None = None,
+        on_end: Callable[[object], None] | None = None,
         protected: bool = False,
     ) -> Request:
         """Send messages that one ReadyForQuery answers: they end with a Sync, or are a Query.
@@ -173,6 +150,7 @@ class Connection(asyncio.BufferedProtocol):
         self.requests += 1
         request = Request(self._loop.create_future())
         request.on_event = on_event
+        request.on_end = on_end
         request.protected = protected
         pending = self._pending
         pending.append(request)
@@ -245,7 +223,12 @@ class Connection(asyncio.BufferedProtocol):
                 continue
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._writable_waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter in self._writable_waiters:
+                    self._writable_waiters.remove(waiter)
+                raise
         if self.error is not None:
             raise self.lost_error()
 
@@ -253,7 +236,7 @@ class Connection(asyncio.BufferedProtocol):
         """Write what is gathered, let others have a turn, and wait as `writable` does."""
         self._flush()
         await asyncio.sleep(0)
-        if self.congested or self.error is not None:
+        if self.congested or self._later or self.error is not None:
             await self.writable()
 
     def pause_writing(self) -> None:
@@ -291,6 +274,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take received bytes: find the events in them and give each to its request."""
+        if self.error is not None:
+            return
         view = self._view
         if nbytes == len(view) < _LARGEST_READ:
             self._view = memoryview(bytearray(4 * nbytes))
@@ -310,19 +295,21 @@ class Connection(asyncio.BufferedProtocol):
         for event in events:
             kind = event.__class__
             if kind is ReadyForQuery:
-                self.status = cast("ReadyForQuery", event).status
-                if not pending:
-                    continue
                 ended += 1
                 request = pending.popleft()
+                request.status = self.status = cast("ReadyForQuery", event).status
                 if not request.abandoned:
                     self._live -= 1
                 else:
-                    self._wake_ended()
+                    request.wake()
+                if request.on_end is not None:
+                    request.on_end(request)
                 if not request.future.done():
                     request.future.set_result(request.events)
-            elif kind in _AT_ANY_MOMENT:
+            elif kind in _AT_ANY_MOMENT or (kind is ErrorResponse and self._is_farewell(event)):
                 self._told(event)
+                if self.error is not None:
+                    return
             elif pending:
                 request = pending[0]
                 if request.on_event is not None:
@@ -331,14 +318,13 @@ class Connection(asyncio.BufferedProtocol):
                     self.take_unasked(request, event)
                 elif not request.abandoned:
                     request.events.append(event)
-            elif isinstance(event, ErrorResponse):
-                self._farewell(event)
         self._several = ended > 1
+        if pending and pending[0].abandoned:
+            self._codec.drop_rows()
 
-    def _wake_ended(self) -> None:
-        waiter, self._end_waiter = self._end_waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+    def _is_farewell(self, event: Event) -> bool:
+        """Whether the server ends the open connection with this error."""
+        return cast("ErrorResponse", event).fatal and self._codec.state is State.OPEN
 
     def _told(self, event: Event) -> None:
         """Take what comes at any moment."""
@@ -350,8 +336,12 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(event, NoticeResponse):
             if self.on_notice is not None:
                 self.on_notice(event)
-        elif isinstance(event, NotificationResponse) and self.on_notification is not None:
-            self.on_notification(event)
+        elif isinstance(event, NotificationResponse):
+            if self.on_notification is not None:
+                self.on_notification(event)
+        elif isinstance(event, ErrorResponse):
+            text = f"{self.peer} ended the connection: {event.fields.get('M', '')}"
+            self.fail(_because(ConnectionLost(text), error_from_fields(event.fields)))
 
     def take_unasked(self, request: Request, event: Event) -> None:
         """Take an event for a request that asked for no COPY, or does not want it any more.
@@ -372,10 +362,6 @@ class Connection(asyncio.BufferedProtocol):
         # Even while something is being cancelled, as that cannot end without it.
         self._out += self._codec.send_buffers(*messages)
         self._flush()
-
-    def _farewell(self, event: ErrorResponse) -> None:
-        """Take the error with which the server ends an idle connection."""
-        self.fail(ConnectionLost(f"{self.peer} ended the connection: {event.fields.get('M', '')}"))
 
     def eof_received(self) -> None:
         """Take the end of the server's stream."""
@@ -403,34 +389,34 @@ class Connection(asyncio.BufferedProtocol):
 
     def abandon(self, request: Request) -> None:
         """Take note that nobody waits for a request any more."""
-        if request.abandoned or request not in self._pending:
+        if request.abandoned or request.ended:
             return
         request.abandoned = True
         request.events.clear()
         self._live -= 1
+        if not self._live:
+            if request is self._pending[0]:
+                self._codec.drop_rows()
+            self._cancel_abandoned()
+
+    def _cancel_abandoned(self) -> None:
+        """Have the server cancel all that is under way, if nobody waits for any of it."""
         if self._live or self._cancelling or self.canceller is None or self.error is not None:
             return
-        if all(request.protected for request in self._pending):
-            return
-        self._flush()  # what is under way has to get there before it can be cancelled
-        if self._out and not request.begun:
-            return  # it is being sent; it will be drained
-        self._cancelling = self._loop.create_task(self._cancel(list(self._pending)))
+        requests = list(self._pending)
+        while requests and requests[-1].protected:
+            requests.pop()
+        if requests:
+            self._flush()  # what is under way has to get there before it can be cancelled
+            self._cancelling = self._loop.create_task(self._cancel(requests, self.canceller))
 
-    async def _cancel(self, requests: list[Request]) -> None:
-        """Have the server cancel requests one after the other; nothing is sent meanwhile."""
+    async def _cancel(
+        self, requests: list[Request], canceller: Callable[[], Awaitable[None]]
+    ) -> None:
         try:
-            for request in requests:
-                attempts = 0
-                while request in self._pending:
-                    if attempts == _CANCEL_ATTEMPTS:
-                        self.fail(ReadTimeout(f"{self.peer} did not end a cancelled query"))
-                        return
-                    attempts += 1
-                    if not request.protected and self.canceller is not None:
-                        await self.canceller()
-                    await self._ended(request)
-        except (Error, OSError) as error:
+            if not await cancel_requests(requests, canceller, self._unsent):
+                self.fail(ReadTimeout(f"{self.peer} did not end a cancelled query"))
+        except Exception as error:  # a connector may raise what it likes
             text = f"a cancelled query could not be ended at {self.peer}: {error}"
             self.fail(_because(ConnectionLost(text), error))
         finally:
@@ -440,14 +426,10 @@ class Connection(asyncio.BufferedProtocol):
             self._flush()
             if not self.congested:
                 self._wake_writers()
+        self._cancel_abandoned()  # what came meanwhile, and was given up at once
 
-    async def _ended(self, request: Request) -> None:
-        """Wait a while for the answer to a request."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CANCEL_PAUSE):
-                while request in self._pending:
-                    self._end_waiter = self._loop.create_future()
-                    await self._end_waiter
+    def _unsent(self) -> int:
+        return sum(map(len, self._out))
 
     # The end
 
@@ -484,11 +466,14 @@ class Connection(asyncio.BufferedProtocol):
         self._later.clear()
         pending, self._pending = self._pending, deque()
         for request in pending:
+            request.status = self.status
+            request.wake()
+            if request.on_end is not None:
+                request.on_end(request)
             if not request.future.done():
                 request.future.set_exception(self.lost_error())
                 request.future.exception()  # whoever waits still gets it
         self._live = 0
-        self._wake_ended()
         self._wake_writers()
         if self.on_lost is not None:
             self.on_lost()

@@ -347,7 +347,7 @@ class Copying(CopyGuard):
         codecs = [_binary_codec(self._codec(column.type), column, "decoder") for column in columns]
         keys = RecordKeys([column.name for column in columns])
         sink = CopyRows(keys, codecs, record_class or self._record_class)
-        copying = CopyOut(statement, sink)
+        copying = CopyOut(statement, sink, len(columns))
         await copying.begin(self._begin_alone)
         return copying
 

@@ -14,13 +14,13 @@ from .exceptions import InterfaceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wirekit.protocols.postgres import CopySink, Event
+    from wirekit.protocols.postgres import CopyResponse, CopySink, Event
 
     from ._connection import Connection, Request
     from ._ownership import Hold, Ownership
     from ._statements import Statement
 
-__all__ = ["CopyGuard", "Exchange"]
+__all__ = ["CopyGuard", "Exchange", "check_width"]
 
 
 class Exchange:
@@ -78,6 +78,14 @@ class Exchange:
         """Take note that it belongs to the task that runs now."""
         if not self.is_over:
             self._hold.pass_on()
+
+
+def check_width(response: CopyResponse, width: int | None) -> None:
+    """Raise an InterfaceError unless COPY has as many columns as were described, if they were."""
+    count = len(response.column_formats)
+    if width is not None and count != width:
+        text = f"COPY is of {count} columns, and the table has {width}"
+        raise InterfaceError(text, hint="Name the columns; generated ones cannot be copied.")
 
 
 class CopyGuard(Session):

@@ -20,6 +20,7 @@ from wirekit.protocols.postgres import (
 )
 
 from ._copy_files import call, opened
+from ._copy_guard import check_width
 from ._session import last_tag, raise_error
 from .exceptions import InterfaceError
 
@@ -77,7 +78,6 @@ class CopyIn:
         exchange = self._exchange
         assert exchange is not None
         if isinstance(event, CopyInResponse) and not self._response.done():
-            exchange.request.begun = True
             self._response.set_result(event)
         else:
             exchange.connection.take_unasked(exchange.request, event)
@@ -87,7 +87,7 @@ class CopyIn:
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not self._response.done():
             return
-        self._check_width(self._response.result())
+        check_width(self._response.result(), self._width)
         connection = exchange.connection
         size = 0
         async for piece in pieces:
@@ -100,12 +100,6 @@ class CopyIn:
                 await connection.written()
         if connection.copying:
             connection.send(CopyDone())
-
-    def _check_width(self, response: CopyInResponse) -> None:
-        width = len(response.column_formats)
-        if self._width is not None and width != self._width:
-            text = f"COPY takes {width} columns, and the table has {self._width}"
-            raise InterfaceError(text, hint="Name the columns; generated ones cannot be copied.")
 
     async def _give_up(self, exchange: Exchange, error: BaseException) -> None:
         """End the COPY without its data; if it has not begun yet, it will be refused."""

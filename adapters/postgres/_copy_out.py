@@ -14,6 +14,7 @@ from wirekit.protocols.postgres import (
 )
 
 from ._copy_files import opened, write_all
+from ._copy_guard import check_width
 from ._session import last_tag, raise_error
 from .exceptions import InterfaceError
 
@@ -41,12 +42,15 @@ class CopyOut:
     Args:
         query: the command.
         sink: makes of the data what is wanted.
+        width: how many columns there are; None if that is not known.
     """
 
-    def __init__(self, query: str, sink: CopySink) -> None:
+    def __init__(self, query: str, sink: CopySink, width: int | None = None) -> None:
         self.tag = ""  # the status, once it is complete
         self._query = query
         self._sink = sink
+        self._width = width
+        self._response: CopyOutResponse | None = None
         self._loop = asyncio.get_running_loop()
         self._exchange: Exchange | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -65,10 +69,10 @@ class CopyOut:
         """
         exchange = self._exchange
         assert exchange is not None
-        if self._waiter is not None:
-            raise InterfaceError("another task waits for the data of this COPY")
         exchange.pass_on()
         while not self._sink.size:
+            if self._response is not None:
+                check_width(self._response, self._width)
             if self._sink.error is not None:
                 raise self._sink.error
             if exchange.is_over:
@@ -106,7 +110,7 @@ class CopyOut:
                 exchange.connection.pause_reading()
             self._wake()
         elif isinstance(event, CopyOutResponse):
-            exchange.request.begun = True
+            self._response = event
         else:
             exchange.connection.take_unasked(exchange.request, event)
 
@@ -139,6 +143,7 @@ class CopyIterator(Generic[_Item]):
         self._loop = asyncio.get_running_loop()
         self._items: Iterator[_Item] = iter(())
         self._copying: CopyOut | None = None
+        self._waiting = False
         self._over = False
 
     def __aiter__(self) -> Self:
@@ -147,12 +152,17 @@ class CopyIterator(Generic[_Item]):
     async def __anext__(self) -> _Item:
         for item in self._items:
             return item
+        if self._waiting:
+            raise InterfaceError("another task waits for the next of this COPY")
+        self._waiting = True
         try:
             async with self._limited():
                 return await self._next()
         except BaseException:
             self._stop()
             raise
+        finally:
+            self._waiting = False
 
     async def _next(self) -> _Item:
         if self._copying is None and not self._over:

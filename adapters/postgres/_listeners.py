@@ -266,7 +266,7 @@ class Listeners(Queries):
     def _address(self) -> tuple[str, int] | str:
         peer = "" if self._connection is None else self._connection.peer
         host, _, port = peer.rpartition(":")
-        return (host.strip("[]"), int(port)) if port.isdecimal() else peer
+        return (host.strip("[]"), int(port)) if port.isdecimal() else peer.removeprefix("unix:")
 
     # Calling
 

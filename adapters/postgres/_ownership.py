@@ -100,11 +100,16 @@ class _Waiter:
 
 
 class Ownership:
-    """The holds on one connection, each inside the one before, and who waits for them."""
+    """The holds on one connection, each inside the one before, and who waits for them.
 
-    __slots__ = ("_holds", "_over", "_waiters", "_woken")
+    Args:
+        released: called each time that a hold is over.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_holds", "_over", "_released", "_waiters", "_woken")
+
+    def __init__(self, released: Callable[[], None] = lambda: None) -> None:
+        self._released = released
         self._holds: list[Hold] = []
         self._waiters: deque[_Waiter] = deque()
         self._woken = 0  # how many may go on, and have not done so yet
@@ -203,6 +208,12 @@ class Ownership:
         self._holds.remove(hold)
         hold.end()
         self.wake()
+        self._released()
+
+    def give_up(self) -> None:
+        """End what the code that runs now has, because all of it was rolled back."""
+        while self._holds and self.is_free:
+            self.release(self._holds[-1])
 
     def wake(self) -> None:
         """Let those go on who may now, in order, up to one who takes the connection."""
@@ -232,6 +243,7 @@ class Ownership:
             if not waiter.future.done():
                 waiter.future.set_exception(copy(error))
                 waiter.future.exception()  # whoever waits still gets it
+        self._released()
 
     def end(self) -> None:
         """Let everybody pass: the connection is over, and its errors are for all."""

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from wirekit._errors import RemoteProtocolError
-from wirekit.protocols.postgres.replication import format_lsn, parse_lsn
 
 from ._connect import connect
-from ._lexing import quote_identifier, quote_literal
+from ._replication_commands import (
+    CreatedSlot,
+    ReplicationSlot,
+    SystemIdentity,
+    create_slot_command,
+    drop_slot_command,
+    newest_proto_version,
+    publication_names,
+    show_command,
+    slot_query,
+    start_command,
+)
 from ._replication_readers import BytesReader, PgOutputReader
 from ._replication_stream import ReplicationStream
 from ._walsender import Walsender
-from .exceptions import InterfaceError
 
 if TYPE_CHECKING:
     import os
@@ -27,16 +36,11 @@ if TYPE_CHECKING:
     from ._authentication import ChannelBinding, PasswordSource
     from ._hosts import LoadBalanceHosts, SessionAttribute
     from ._oauth import TokenSource
+    from ._replication_commands import Snapshot
     from ._tls import SSLMode
     from .types import ServerVersion
 
-__all__ = [
-    "CreatedSlot",
-    "Replication",
-    "ReplicationSlot",
-    "SystemIdentity",
-    "connect_replication",
-]
+__all__ = ["Replication", "connect_replication"]
 
 _MAX_BUFFERED = 8 * 1024 * 1024
 
@@ -132,7 +136,7 @@ class Replication:
         connector: Connector | None = None,
         policy: Policy | None = None,
     ) -> Self:
-        """Return an open `Replication`, described as for `connect`, where the parameters are told of.
+        """Return an open one, described as for `connect`, which tells of the parameters.
 
         Raises:
             Error: as `connect`.
@@ -206,13 +210,11 @@ class Replication:
 
     async def identify_system(self) -> SystemIdentity:
         """Ask which server it is, and how far its WAL is."""
-        row = await self._row("IDENTIFY_SYSTEM")
-        return SystemIdentity(int(_text(row[0])), int(_text(row[1])), _lsn(row[2]), row[3])
+        return SystemIdentity.of(await self._row("IDENTIFY_SYSTEM"))
 
-    async def show(self, name: str) -> str:
+    async def show(self, name: str) -> str | None:
         """Return the value of a setting."""
-        parts = [quote_identifier(part) for part in name.split(".")]
-        return _text((await self._row(f"SHOW {'.'.join(parts)}"))[0])
+        return (await self._row(show_command(name)))[0]
 
     async def query(self, query: str) -> list[tuple[str | None, ...]]:
         """Run SQL without arguments, and return the rows with their values as text."""
@@ -225,7 +227,7 @@ class Replication:
         *,
         temporary: bool = False,
         two_phase: bool = False,
-        snapshot: Literal["export", "use", "nothing"] = "nothing",
+        snapshot: Snapshot = "nothing",
     ) -> CreatedSlot:
         """Create a slot for logical decoding.
 
@@ -238,50 +240,29 @@ class Replication:
                 SNAPSHOT`` on other connections, or ``"use"`` it for the transaction that this
                 connection has begun.
         """
-        if snapshot not in ("export", "use", "nothing"):
-            raise InterfaceError(f"snapshot is 'export', 'use' or 'nothing', not {snapshot!r}")
-        words = ["CREATE_REPLICATION_SLOT", quote_identifier(name)]
-        words += ["TEMPORARY"] * temporary
-        words += ["LOGICAL", quote_identifier(plugin)]
-        if self.get_server_version() >= (15,):
-            two_phases = ", TWO_PHASE true" * two_phase
-            words.append(f"(SNAPSHOT {_literal(snapshot)}{two_phases})")
-        else:
-            spelled = {"export": "EXPORT", "use": "USE", "nothing": "NOEXPORT"}[snapshot]
-            words += [f"{spelled}_SNAPSHOT", *["TWO_PHASE"] * two_phase]
-        row = await self._row(" ".join(words))
-        return CreatedSlot(_text(row[0]), _lsn(row[1]), row[2], _text(row[3]))
+        command = create_slot_command(
+            self.get_server_version(),
+            name,
+            plugin,
+            temporary=temporary,
+            two_phase=two_phase,
+            snapshot=snapshot,
+        )
+        return CreatedSlot.of(await self._row(command))
 
     async def read_slot(self, name: str) -> ReplicationSlot | None:
-        """Return the state of a slot of any kind, None if there is none.
-
-        It comes from pg_replication_slots, as READ_REPLICATION_SLOT does not know logical ones.
-        """
-        rows = await self._walsender.rows(f"{_SLOT} {quote_literal(name)}")
-        if not rows:
-            return None
-        name, kind, plugin, database, temporary, active, restart, confirmed = rows[0]
-        return ReplicationSlot(
-            _text(name),
-            _text(kind),
-            plugin,
-            database,
-            temporary == "t",
-            active == "t",
-            None if restart is None else _lsn(restart),
-            None if confirmed is None else _lsn(confirmed),
-        )
+        """Return the state of a slot of any kind, None if there is none."""
+        rows = await self._walsender.rows(slot_query(name))
+        return ReplicationSlot.of(rows[0]) if rows else None
 
     async def drop_slot(self, name: str, *, wait: bool = False) -> None:
         """Drop a slot; with ``wait``, after whoever uses it has left it."""
-        await self._walsender.rows(
-            f"DROP_REPLICATION_SLOT {quote_identifier(name)}{' WAIT' * wait}"
-        )
+        await self._walsender.rows(drop_slot_command(name, wait=wait))
 
     async def _row(self, command: str) -> tuple[str | None, ...]:
         rows = await self._walsender.rows(command)
-        if not rows:
-            raise RemoteProtocolError("an answer without its row")
+        if not rows or not rows[0]:
+            raise RemoteProtocolError("an empty answer to a replication command")
         return rows[0]
 
     # Streams
@@ -323,11 +304,10 @@ class Replication:
             ValueError: an option is wrong.
             InterfaceError, ConnectionDoesNotExistError: the connection is not open.
         """
-        version = proto_version or _newest_proto_version(self.get_server_version())
-        names = [publications] if isinstance(publications, str) else publications
+        version = proto_version or newest_proto_version(self.get_server_version())
         options: dict[str, str | None] = {
             "proto_version": str(version),
-            "publication_names": ",".join([quote_identifier(name) for name in names]),
+            "publication_names": publication_names(publications),
         }
         if binary:
             options["binary"] = "true"
@@ -341,7 +321,7 @@ class Replication:
             options["origin"] = origin
         return ReplicationStream(
             self._walsender,
-            _start_command(slot, start_lsn, options),
+            start_command(slot, start_lsn, options),
             PgOutputReader(self._walsender, version),
             status_interval=status_interval,
             max_buffered=max_buffered,
@@ -367,7 +347,7 @@ class Replication:
         """
         return ReplicationStream(
             self._walsender,
-            _start_command(slot, start_lsn, options or {}),
+            start_command(slot, start_lsn, options or {}),
             BytesReader(),
             status_interval=status_interval,
             max_buffered=max_buffered,

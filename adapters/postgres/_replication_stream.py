@@ -267,15 +267,13 @@ class ReplicationStream(Generic[M]):
 
     def _take(self, event: Event) -> None:
         """Take an event of the answer; the future of the request says when it is complete."""
-        connection, request = self._connection, self._request
+        connection = self._connection
         assert connection is not None
-        assert request is not None
         if isinstance(event, CopyData):
             self._take_data(connection, bytes(event.data))
         elif isinstance(event, ErrorResponse):
             self._refusal = event
         elif isinstance(event, CopyBothResponse):
-            request.begun = True
             if self._stopping:
                 connection.send(CopyDone())
                 return

@@ -63,6 +63,7 @@ class Resetting(Listeners):
             text = f"Resetting connection with an active transaction {self!r}"
             asyncio.get_running_loop().call_exception_handler({"message": text})
             await self._query("ROLLBACK", protected=True)
+        self._ownership.give_up()
 
     # For pools
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from wirekit._errors import LocalProtocolError
@@ -49,7 +50,15 @@ if TYPE_CHECKING:
     from ._settings import Opened
     from .types import ServerVersion
 
-__all__ = ["Results", "Session", "checked_result", "last_tag", "raise_error", "rows_of", "type_info"]
+__all__ = [
+    "Results",
+    "Session",
+    "checked_result",
+    "last_tag",
+    "raise_error",
+    "rows_of",
+    "type_info",
+]
 
 Results = CommandComplete | PortalSuspended | EmptyQueryResponse
 _COPY = "COPY is not for this method: use the copy_* ones"
@@ -96,7 +105,8 @@ class Session:
         self._connection: Connection | None = None
         self._server_pid = 0
         self._protocol_version = (3, 0)
-        self._ownership = Ownership()
+        self._ownership = Ownership(self._tell_closed)
+        self._closing: list[Close] = []  # what the server is to forget when it can be told
         self._releases = 0  # how often a pool had it back; what was made before is void then
         self._pipeline: Pipeline | None = None
         self._statements = StatementCache(
@@ -194,16 +204,8 @@ class Session:
                 sent at once, whoever's turn it is.
         """
         connection = self._open_connection if answered is not None else await self._ready()
-        request = connection.request(Query(query, reader), protected=protected)
-        if answered is None:
-            events = await self._answer(request)
-        else:
-            request.future.add_done_callback(answered)
-            try:
-                events = await asyncio.shield(request.future)
-            except asyncio.CancelledError:
-                connection.abandon(request)
-                raise
+        request = connection.request(Query(query, reader), on_end=answered, protected=protected)
+        events = await self._answer(request)
         raise_error(events, query)
         return last_tag(events)
 
@@ -216,44 +218,45 @@ class Session:
         statement: Statement | None = None,
     ) -> Results:
         """Run a query by the extended protocol, preparing it if need be."""
+        record_class = record_class or self._record_class
+        if self._pipeline is not None and self._pipeline.is_ours:
+            return await self._pipeline.run(query, values, max_rows, record_class, statement)
         prepared = statement
         if prepared is None:
             prepared = self._statements.get(query)
             if prepared is None:
                 prepared = await self._prepare(query)
-        record_class = record_class or self._record_class
-        pipeline = self._pipeline
-        if pipeline is not None and pipeline.is_ours:
-            return await pipeline.run(prepared, values, record_class, max_rows)
-        messages = prepared.execution(values, record_class, max_rows)
         connection = self._connection
         if connection is None or connection.congested or not self._ownership.is_free:
             connection = await self._ready()
-        request = connection.request(*messages)
+        request = connection.request(*prepared.execution(values, record_class, max_rows))
         try:
             events = await request.future
         except asyncio.CancelledError:
             connection.abandon(request)
             raise
         event = events[-1] if events else None
-        if isinstance(event, ErrorResponse):
-            if isinstance(events[0], CopyResponse):
-                raise InterfaceError(_COPY)
-            error = error_from_fields(event.fields, query)
-            if (
-                isinstance(error, _STALE)
-                and statement is None
-                and connection.status is TransactionStatus.IDLE
-            ):
-                # The schema has changed, or the statement is another server's; nothing has run.
-                self._statements.drop(prepared)
-                if isinstance(error, InvalidCachedStatementError):
-                    self._statements.clear()
+        if not isinstance(event, ErrorResponse):
+            return checked_result(event)
+        if isinstance(events[0], CopyResponse):
+            raise InterfaceError(_COPY)
+        if statement is None and self._drop_stale(prepared, event):
+            if request.status is TransactionStatus.IDLE:
                 prepared = await self._prepare(query)
                 again = Session._execute  # which is not logged twice
                 return await again(self, query, values, max_rows, record_class, prepared)
-            raise error
-        return checked_result(event)
+        raise error_from_fields(event.fields, query)
+
+    def _drop_stale(self, statement: Statement, event: ErrorResponse) -> bool:
+        """Forget a statement if the error says that the server no longer has it as it was.
+
+        The schema has changed, or it is another server's by now; in any case nothing has run.
+        """
+        error = error_from_fields(event.fields)
+        if isinstance(error, InvalidCachedStatementError):
+            self._statements.clear()  # those that know the same table are stale as well
+        self._statements.drop(statement)
+        return isinstance(error, _STALE)
 
     # Statements
 
@@ -287,6 +290,8 @@ class Session:
                 preparing.task.cancel()
                 await asyncio.wait([preparing.task])
             raise
+        except Exception as error:
+            raise copy(error) from error.__cause__  # everybody gets one of his own
         finally:
             preparing.callers -= 1
 
@@ -300,10 +305,11 @@ class Session:
     async def _make_statement(self, query: str, name: str | None, *, keep: bool) -> Statement:
         if not isinstance(cast("object", query), str):
             raise InterfaceError(f"a query is a str, not {type(query).__name__}")
-        keep = keep and self._statements.keeps(query)
+        # One that is not kept would stay at the server; of one that the caller keeps he knows.
+        named = self._statements.keeps(query if keep else "")
+        keep = keep and named
         chosen = name
         if chosen is None:
-            named = keep or self._statements.keeps("")
             chosen = self._statements.new_name() if named else ""
         try:
             statement = await self._learn_statement(query, chosen)
@@ -346,33 +352,24 @@ class Session:
             self._codecs,
         )
 
-    def _statement_dropped(self, statement: Statement) -> None:
-        if statement.name:
-            self._close_later("S", statement.name)
+    def _statement_dropped(self, name: str) -> None:
+        if name:
+            self._close_later("S", name)
 
     def _close_later(self, kind: Literal["S", "P"], name: str) -> None:
         """Close a statement or portal at the server, which nobody needs to wait for."""
+        self._closing.append(Close(kind, name))
+        self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        """Close what is to be closed, unless a Sync would come into the middle of something."""
         connection = self._connection
-        if connection is None or connection.error is not None:
+        if not self._closing or connection is None or connection.error is not None:
             return
         if self._ownership.exclusive or self._pipeline is not None or connection.copying:
-            # A Sync would come into the middle of what is under way.
-            asyncio.get_running_loop().call_later(1.0, self._close_later, kind, name)
-            return
-        request = connection.request(Close(kind, name), Sync(), protected=True)
-        connection.abandon(request)
-
-    # Pipelines
-
-    async def _begin_pipeline(self, pipeline: Pipeline) -> tuple[Hold, Connection]:
-        await self._ready()
-        hold = await self._ownership.take()
-        self._pipeline = pipeline
-        return hold, self._open_connection
-
-    def _end_pipeline(self, hold: Hold) -> None:
-        self._pipeline = None
-        self._ownership.release(hold)
+            return  # it is done when that has ended
+        closing, self._closing = self._closing, []
+        connection.abandon(connection.request(*closing, Sync(), protected=True))
 
     # Types
 
@@ -412,7 +409,10 @@ class Session:
             prepared.columns,
             _builtin_codecs,
         )
-        found = await self._execute(query, values, 0, Record, statement)
+        if self._pipeline is not None and self._pipeline.is_ours:
+            found = await self._pipeline.run_now(statement, values)
+        else:
+            found = await self._execute(query, values, 0, Record, statement)
         return [type_info(row) for row in rows_of(found)]
 
     def _forget_types(self) -> None:

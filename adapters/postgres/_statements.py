@@ -125,6 +125,12 @@ class Statement:
             return [bind]
         return [self.parse(), bind]
 
+    def leave(self) -> None:
+        """Take note that the server is to forget it; whoever still has it has it parsed anew."""
+        self.closed = True
+        self.name = ""
+        self._prepared = PreparedQuery("", self.writer, self._result_formats)
+
     def parse(self) -> Parse:
         """Return the message that makes the statement."""
         return Parse(self.name, self.query, self.parameter_types)
@@ -204,7 +210,7 @@ class StatementCache:
         lifetime: seconds after which one is prepared anew; 0 for never.
         max_query_size: characters of the longest text kept; 0 for no limit.
         clock: gives seconds.
-        dropped: called with each statement that leaves.
+        dropped: called with the name of each statement that leaves.
     """
 
     def __init__(
@@ -213,7 +219,7 @@ class StatementCache:
         lifetime: float,
         max_query_size: int,
         clock: Callable[[], float],
-        dropped: Callable[[Statement], None],
+        dropped: Callable[[str], None],
     ) -> None:
         self._size = size
         self._lifetime = lifetime
@@ -267,5 +273,6 @@ class StatementCache:
 
     def _leave(self, statement: Statement) -> None:
         if not statement.closed:
-            statement.closed = True
-            self._dropped(statement)
+            name = statement.name
+            statement.leave()
+            self._dropped(name)

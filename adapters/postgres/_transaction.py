@@ -296,8 +296,7 @@ class Transaction(Resource):
             return
         if self._hold is not None:
             _shut(self._hold)
-        request = connection.request(Query(command), protected=True)
-        request.future.add_done_callback(self._answered)
+        request = connection.request(Query(command), on_end=self._answered, protected=True)
         connection.abandon(request)
 
     def _answered(self, _: object = None) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from wirekit.protocols.postgres import CommandComplete, Query, TextRowReader, TypeMap
+from wirekit.protocols.postgres import (
+    CommandComplete,
+    CopyBothResponse,
+    CopyDone,
+    Query,
+    TextRowReader,
+    TypeMap,
+)
 
 from ._client import Dialler, Postgres
 from ._session import raise_error
@@ -22,6 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Walsender"]
 
+_OWN_TEMPORARY = """
+SELECT 1 FROM pg_catalog.pg_replication_slots WHERE temporary AND active_pid = pg_backend_pid()
+"""
+_START_NOWHERE = "START_REPLICATION PHYSICAL FFFFFFFF/FFFFFFFF"
 _TIMEOUT = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'"
 
 
@@ -36,6 +47,7 @@ class Walsender(Postgres):
         super().__init__(socket, **options)
         self._settings = replace(self._settings, replication="database")
         self._stop_streaming: Callable[[], Awaitable[None]] | None = None
+        self._has_streamed = False
         self._unknown: set[int] = set()
 
     @property
@@ -77,11 +89,35 @@ class Walsender(Postgres):
             on_event: gets the events of the answer.
             stop: makes an end of it, when the connection is to be closed.
         """
+        if self._has_streamed:
+            await self._forget_stream()
         connection = await self._ready()
         self._refuse_while_streaming()
         request = connection.request(Query(command), on_event=on_event)
         self._stop_streaming = stop
+        self._has_streamed = True
         return connection, request
+
+    async def _forget_stream(self) -> None:
+        """Have the server forget that a stream was ended.
+
+        At least up to PostgreSQL 18, a logical stream on a connection on which one was ended before
+        ends at once (PostgreSQL's bug #18754): what is remembered is forgotten only when physical
+        replication starts. That is refused then, for nobody has come as far as the last LSN.
+        """
+        if await self.rows(_OWN_TEMPORARY):
+            text = "a second stream on a connection is not possible without an error at the server"
+            raise InterfaceError(f"{text}, by which it loses its temporary slots: open another")
+        self._refuse_while_streaming()
+        connection = self._open_connection
+
+        def take(event: Event) -> None:
+            if isinstance(event, CopyBothResponse) and connection.copying:
+                connection.send(CopyDone())
+
+        request = connection.request(Query(_START_NOWHERE), on_event=take, protected=True)
+        await self._answer(request)
+        self._has_streamed = False
 
     def streaming_ended(self) -> None:
         """Take note that the answer to START_REPLICATION is complete."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from benchmarks._model import Role, Unsupported, WrongReply
 from benchmarks.postgres import _floor
@@ -54,11 +54,12 @@ class _Protocol(asyncio.BufferedProtocol):
     _done: asyncio.Future[None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is not one by its class
 
     def run(self, exchange: Exchange) -> asyncio.Future[None]:
         """Send the request; the future is done when the whole reply is there and right."""
+        if self.transport.is_closing():
+            raise WrongReply("the server closed the connection, or said more than it was asked")
         self._exchange = exchange
         self._received = 0
         self._done = asyncio.get_running_loop().create_future()
@@ -66,9 +67,13 @@ class _Protocol(asyncio.BufferedProtocol):
         return self._done
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return memoryview(self._exchange.room)[self._received :]
+        # uvloop asks for room even when there is nothing to come.
+        return memoryview(self._exchange.room)[self._received :] or memoryview(bytearray(1))
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._done.done():
+            self.transport.abort()
+            return
         self._received += nbytes
         try:
             self._exchange.check_start()

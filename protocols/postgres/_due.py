@@ -60,7 +60,7 @@ NAMES = {
     ENCRYPTION: "the answer to the encryption request",
 }
 
-# Directions in which CopyData may go, as bits; the third one tells that both could.
+# Directions in which CopyData may go, as bits; the third one stays until the command ends.
 COPY_IN = 1
 COPY_OUT = 2
 COPY_BOTH = 4

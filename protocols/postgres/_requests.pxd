@@ -7,7 +7,6 @@ from wirekit.protocols.postgres._rows cimport RowSink
 cdef Py_ssize_t _ALONE
 
 cdef int BOUND
-cdef int COPY_BOTH
 cdef int COPY_IN
 cdef int DESCRIBE_PORTAL
 cdef int DESCRIBE_STATEMENT
@@ -66,4 +65,3 @@ cdef class Requests:
 
     cdef void _advance(self) except *
     cdef void _load_head(self) except *
-    cdef void _end_copy(self, int direction)

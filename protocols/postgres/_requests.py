@@ -11,7 +11,6 @@ from wirekit._errors import LocalProtocolError
 from . import _due, _frontend
 from ._due import (
     BOUND,
-    COPY_BOTH,
     COPY_IN,
     DESCRIBE_PORTAL,
     DESCRIBE_STATEMENT,
@@ -199,7 +198,7 @@ class Requests:
                 return
             if kind is not _frontend.CopyDone and kind is not _frontend.CopyFail:
                 raise self._refuse_output(message)
-            self._end_copy(COPY_IN)
+            self._copy &= ~COPY_IN
         elif (state is _OPEN or state is _STARTING) and kind is _frontend.Terminate:
             self._state = _TERMINATED
         elif state is _OPEN:
@@ -276,8 +275,3 @@ class Requests:
         if type(sink) is tuple:
             self._remaining, sink = sink
         self._sink = sink
-
-    def _end_copy(self, direction: int) -> None:
-        self._copy &= ~direction
-        if self._copy == COPY_BOTH:
-            self._copy = 0

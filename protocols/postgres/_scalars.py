@@ -31,7 +31,7 @@ class UUIDCodec(TypeCodec):
         if end - start != 16:
             raise _faults.wrong_length(self.name, end - start)
         value = _native.new_object(UUID)
-        _native.set_slot(_UUID_INT, value, _native.read_uint128(data, start))
+        _native.set_slot(_UUID_INT, value, _native.read_uuid_int(data, start))
         _native.set_slot(_UUID_IS_SAFE, value, _UNKNOWN)
         _native.untrack(value)
         return value

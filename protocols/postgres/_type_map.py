@@ -11,7 +11,6 @@ from ._arrays import AnyArrayCodec, ArrayCodec
 from ._builtin_types import BUILTIN_TYPES, TypeInfo
 from ._codecs import ByteaCodec, FunctionCodec, TextCodec, TypeCodec
 from ._composites import CompositeCodec, RecordCodec
-from ._faults import OutdatedType, UnknownType
 from ._literals import array_literal_codec, composite_literal_codec
 from ._ranges import MultirangeCodec, RangeCodec
 from ._record import RecordKeys
@@ -28,7 +27,7 @@ from ._type_codecs import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["OutdatedType", "TypeInfo", "TypeMap", "UnknownType", "builtin_type"]
+__all__ = ["TypeMap", "builtin_type"]
 
 # No type of a real database is made of types made of types so many times over.
 _MAX_DEPTH = 64

@@ -71,6 +71,7 @@ cdef class Codec(Requests):
     cdef _take_rows(self)
     cdef void _command_complete(self, bytes body, list events) except *
     cdef bint _executing(self)
+    cdef bint _inside_copy(self)
     cdef bint _more_pairs(self)
     @cython.locals(head=int)
     cdef void _ready_for_query(self, bytes body, list events) except *

@@ -126,7 +126,7 @@ class Codec(Requests):
 
     def drop_rows(self) -> None:
         """Drop the rows of what is being answered, those that are here and those to come."""
-        if self._sink is not None:
+        if self._sink is not None and not isinstance(self._sink, CopySink):
             self._sink.take()
             self._sink = None
 
@@ -249,8 +249,10 @@ class Codec(Requests):
                 self._ready_for_query(data[start:end], events)
             elif kind == ord("d"):
                 if not self._copy & COPY_OUT:
-                    raise RemoteProtocolError("CopyData outside of a COPY to us")
-                if self._copy_sink is None:
+                    # A walsender may go on after its CopyDone, for example with a keepalive.
+                    if not self._copy & COPY_BOTH:
+                        raise RemoteProtocolError("CopyData outside of a COPY to us")
+                elif self._copy_sink is None:
                     events.append(_frontend.CopyData(data[start:end]))
                 else:
                     self._copied = True
@@ -286,7 +288,7 @@ class Codec(Requests):
     def _data_row(self, data: bytes, start: int, end: int) -> None:
         if not self._executing() and not (self._head == QUERY and self._bound):
             raise self._out_of_turn("DataRow")
-        if self._copy:
+        if self._inside_copy():
             raise RemoteProtocolError("DataRow inside a COPY")
         sink = self._sink
         if sink is None or self._error is not None:
@@ -328,6 +330,9 @@ class Codec(Requests):
         """Whether what an Execute brings is due."""
         return self._head == EXECUTE or (self._head == BOUND and self._bound)
 
+    def _inside_copy(self) -> bool:
+        return self._copy & (COPY_IN | COPY_OUT) != 0
+
     def _more_pairs(self) -> bool:
         """Go on to the next pair of Bind and Execute, if this is not the last."""
         if self._head != BOUND or self._remaining <= 1:
@@ -341,12 +346,13 @@ class Codec(Requests):
         if event is None:
             raise RemoteProtocolError("a ReadyForQuery with an unknown status")
         head = self._head
-        if self._copy or not (
+        if self._inside_copy() or not (
             head == SYNC
             or (head == QUERY and not self._bound)
             or (head == STARTUP and self._let_in)
         ):
             raise self._out_of_turn("ReadyForQuery")
+        self._copy = 0
         self._advance()
         events.append(event)
 
@@ -391,11 +397,11 @@ class Codec(Requests):
         if kind == ord("c"):
             if not self._copy & COPY_OUT:
                 raise RemoteProtocolError("CopyDone outside of a COPY to us")
-            self._end_copy(COPY_OUT)
+            self._copy &= ~COPY_OUT
             if self._copy_sink is not None:
                 self._copy_sink.end_copy()
                 self._copy_sink = None
-        elif self._copy:
+        elif self._inside_copy():
             raise RemoteProtocolError(f"{name} inside a COPY")
         elif head == _ANSWERED_BY.get(kind):
             self._advance()
@@ -415,7 +421,7 @@ class Codec(Requests):
             self._advance()
             if self._head != EXECUTE:
                 return
-        elif self._head == QUERY and not self._bound and not self._copy:
+        elif self._head == QUERY and not self._bound and not self._inside_copy():
             self._bound = True
         else:
             raise self._out_of_turn("RowDescription")
@@ -460,7 +466,7 @@ class Codec(Requests):
 
     def _copy_response(self, event: Any) -> None:
         name = type(event).__name__
-        if self._copy:
+        if self._inside_copy():
             raise RemoteProtocolError(f"{name} inside a COPY")
         if not self._executing() and not (self._head == QUERY and not self._bound):
             raise self._out_of_turn(name)

@@ -153,6 +153,7 @@ def test_goals_name_peers_that_take_part() -> None:
     assert {goal.peer for goal in goals} <= set(ADAPTER.participants)
 
 
+@pytest.mark.both_loops
 @pytest.mark.parametrize("name", PARTICIPANTS)
 async def test_every_row_has_a_figure_or_a_reason(name: str, address: Address) -> None:
     results = await run(name, address)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # For each ``tests/fuzz/fuzz_NAME.py`` and ``tests/fuzz/corpus/NAME/``, the codec's module.
 TARGETS = {
     "resp": "wirekit.protocols.resp",
+    "postgres": "wirekit.protocols.postgres.codec",
     "pgoutput": "wirekit.protocols.postgres._pgoutput",
 }
 

@@ -50,7 +50,7 @@ def test_numbers_are_appended(name: str, code: str, data: bytes) -> None:
 
 @given(st.uuids())
 def test_128_bits(value: uuid.UUID) -> None:
-    assert _native.read_uint128(b"x" + value.bytes, 1) == value.int
+    assert _native.read_uuid_int(b"x" + value.bytes, 1) == value.int
 
 
 def test_text_and_bytes() -> None:

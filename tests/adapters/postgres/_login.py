@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from wirekit.adapters.postgres import Postgres, connect
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from tests.servers import RunningServer
 
 
@@ -22,7 +25,17 @@ def login(server: RunningServer, **options: Any) -> dict[str, Any]:
     }
 
 
-async def client(server: RunningServer, **options: Any) -> Postgres:
+async def opened(server: RunningServer, **options: Any) -> Postgres:
     """Return an open client."""
-    opened: Postgres = await connect(**login(server, **options))
-    return opened
+    client: Postgres = await connect(**login(server, **options))
+    return client
+
+
+@asynccontextmanager
+async def client(server: RunningServer, **options: Any) -> AsyncGenerator[Postgres]:
+    """Have an open client while the block lasts."""
+    client = await opened(server, **options)
+    try:
+        yield client
+    finally:
+        await client.close()

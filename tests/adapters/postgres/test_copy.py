@@ -8,7 +8,6 @@ import importlib
 import inspect
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ TEXT = b"1\ta\\tb\t1.50\n2\t\\N\t\\N\n3\t\t0\n"
 
 @pytest.fixture
 async def db(postgres: RunningServer) -> AsyncGenerator[Postgres]:
-    async with aclosing(await client(postgres)) as opened:
+    async with client(postgres) as opened:
         await opened.execute("CREATE TEMP TABLE t (id int4, name text, price numeric)")
         yield opened
 
@@ -80,7 +79,7 @@ async def test_to_a_path_and_back(db: Postgres, tmp_path: Path) -> None:
     await fill(db)
     for path in (tmp_path / "as a path", str(tmp_path / "as text")):
         assert await db.copy_from_table("t", output=path, format="binary") == "COPY 3"
-        assert Path(path).read_bytes().startswith(b"PGCOPY\n")
+        assert Path(path).stat().st_size > 19  # noqa: ASYNC240 - a small file
         assert await db.copy_to_table("t", source=path, format="binary") == "COPY 3"
         await db.execute("DELETE FROM t WHERE ctid NOT IN (SELECT ctid FROM t LIMIT 3)")
 
@@ -230,7 +229,9 @@ async def test_records_from_all_kinds_of_iterables(db: Postgres) -> None:
     assert await db.copy_records_to_table("t", records=ROWS) == "COPY 3"
     assert await db.copy_records_to_table("t", records=iter(ROWS)) == "COPY 3"
     assert await db.copy_records_to_table("t", records=rows()) == "COPY 3"
-    assert await db.copy_records_to_table("t", records=await db.fetch("SELECT * FROM t")) == "COPY 9"
+    assert (
+        await db.copy_records_to_table("t", records=await db.fetch("SELECT * FROM t")) == "COPY 9"
+    )
     assert await db.copy_records_to_table("t", records=[]) == "COPY 0"
     assert [tuple(row) for row in await db.fetch("SELECT * FROM t")] == ROWS * 6
 
@@ -281,18 +282,20 @@ async def test_a_type_without_a_binary_format(db: Postgres) -> None:
 
 async def test_generated_columns_have_to_be_left_out(db: Postgres) -> None:
     await db.execute("CREATE TEMP TABLE g (a int4, b int4 GENERATED ALWAYS AS (a + 1) STORED)")
-    with pytest.raises(pg.InterfaceError, match="COPY takes 1 columns, and the table has 2") as caught:
+    with pytest.raises(
+        pg.InterfaceError, match="COPY is of 1 columns, and the table has 2"
+    ) as caught:
         await db.copy_records_to_table("g", records=[(1, 2)])
     assert "Name the columns" in str(caught.value)
     assert await db.copy_records_to_table("g", records=[(1,)], columns=["a"]) == "COPY 1"
-    with pytest.raises(pg.InterfaceError, match="a COPY of 1 columns, where 2 were described"):
+    with pytest.raises(pg.InterfaceError, match="COPY is of 1 columns, and the table has 2"):
         await anext(db.copy_records_from_table("g"))
     rows = [row async for row in db.copy_records_from_query("SELECT * FROM g")]
     assert rows == [(1, 2)]
 
 
 async def test_a_table_that_another_session_changed(db: Postgres, postgres: RunningServer) -> None:
-    async with aclosing(await client(postgres)) as other:
+    async with client(postgres) as other:
         await db.execute("CREATE TABLE changing (a int4)")
         try:
             await db.copy_records_to_table("changing", records=[(1,)])
@@ -341,23 +344,33 @@ async def test_chunks(db: Postgres) -> None:
 async def test_a_value_without_a_python_counterpart(db: Postgres) -> None:
     query = "SELECT i, CASE i WHEN 3 THEN date '20000-01-01' END FROM generate_series(1, 9) i"
     seen: list[int] = []
-    with pytest.raises((ValueError, OverflowError)):
+
+    async def iterate() -> None:
         async for row in db.copy_records_from_query(query):
             seen.append(row[0])  # noqa: PERF401 - it is cut short
+
+    with pytest.raises((ValueError, OverflowError)):
+        await iterate()
     assert seen == [1, 2]
     assert await count(db) == 0
 
 
 async def test_an_error_in_the_middle_of_a_copy(db: Postgres) -> None:
-    seen = 0
+    seen: list[int] = []
+
+    async def iterate() -> None:
+        async for row in db.copy_records_from_query(
+            "SELECT 5000 / (5000 - generate_series(1, 9999))"
+        ):
+            seen.append(row[0])  # noqa: PERF401 - it is cut short
+
     with pytest.raises(pg.DivisionByZeroError):
-        async for _ in db.copy_records_from_query("SELECT 1/(5000-i) FROM generate_series(1, 9999) i"):
-            seen += 1
-    assert seen == 4999
+        await iterate()
+    assert (len(seen), seen[-1]) == (4999, 5000)
     assert await count(db) == 0
 
 
-MANY = "SELECT i, repeat('x', 100) FROM generate_series(1, 1000000000) i"
+MANY = "SELECT generate_series(1, 1000000000), repeat('x', 100)"
 
 
 async def test_leaving_the_loop_ends_the_copy(db: Postgres) -> None:
@@ -379,9 +392,12 @@ async def test_leaving_the_loop_ends_the_copy(db: Postgres) -> None:
 
 
 async def test_a_consumer_that_raises(db: Postgres) -> None:
-    with pytest.raises(KeyError):
+    async def iterate() -> None:
         async for row in db.copy_records_from_query(MANY):
             raise KeyError(row)
+
+    with pytest.raises(KeyError):
+        await iterate()
 
     async def refuse(chunk: bytes) -> None:
         raise KeyError(chunk[:1])
@@ -399,13 +415,13 @@ async def test_a_consumer_that_raises(db: Postgres) -> None:
 
 
 async def test_iterating_in_two_tasks_at_once(db: Postgres) -> None:
-    rows = db.copy_records_from_query("SELECT pg_sleep(0.2)")
+    rows = db.copy_records_from_query("SELECT 5, pg_sleep(0.2)")
     first = asyncio.create_task(anext(rows))
     await asyncio.sleep(0.1)
     with pytest.raises(pg.InterfaceError, match="another task"):
         await anext(rows)
-    with pytest.raises((StopAsyncIteration, asyncio.CancelledError, pg.QueryCanceledError)):
-        await first
+    assert (await first)[0] == 5
+    with pytest.raises(StopAsyncIteration):
         await anext(rows)
     assert await count(db) == 0
 
@@ -431,9 +447,13 @@ async def test_others_wait_for_the_end(db: Postgres) -> None:
 
 async def test_who_would_wait_for_himself_gets_an_error(db: Postgres) -> None:
     await fill(db)
-    with pytest.raises(pg.InterfaceError, match="this task has a COPY under way"):
+
+    async def iterate() -> None:
         async for _ in db.copy_records_from_table("t"):
             await count(db)
+
+    with pytest.raises(pg.InterfaceError, match="this task has a COPY under way"):
+        await iterate()
     assert await count(db) == 3
 
     async def rows() -> AsyncIterator[Any]:
@@ -446,12 +466,12 @@ async def test_who_would_wait_for_himself_gets_an_error(db: Postgres) -> None:
 
 
 async def test_copies_inside_a_transaction(db: Postgres) -> None:
-    with pytest.raises(KeyError):
-        async with db.transaction():
-            await fill(db)
-            assert [row async for row in db.copy_records_from_table("t")] == ROWS
-            assert await count(db) == 3
-            raise KeyError
+    transaction = db.transaction()
+    await transaction.start()
+    await fill(db)
+    assert [row async for row in db.copy_records_from_table("t")] == ROWS
+    assert await count(db) == 3
+    await transaction.rollback()
     assert await count(db) == 0
     async with db.transaction():
         await fill(db)
@@ -467,8 +487,6 @@ async def test_copies_do_not_go_into_a_pipeline(db: Postgres) -> None:
             await db.copy_to_table("t", source=TEXT)
         with pytest.raises(pg.InterfaceError, match="inside a pipeline"):
             await anext(db.copy_chunks_from_table("t"))
-        with pytest.raises(pg.InterfaceError, match="copy_"):
-            await db.fetch("COPY t TO STDOUT")
     assert await count(db) == 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import wirekit
-from tests.adapters.postgres._login import client, login
+from tests.adapters.postgres._login import login, opened
 from wirekit.adapters import postgres as asyncpg
 from wirekit.adapters.postgres import InterfaceError, Pool, Postgres, Record, create_pool
 from wirekit.adapters.postgres._listeners import LoggedQuery
@@ -243,7 +243,7 @@ async def test_connect_init_setup_and_reset(postgres15: RunningServer) -> None:
 
 
 async def test_connect_gives_something_else(postgres15: RunningServer) -> None:
-    made = await client(postgres15)
+    made = await opened(postgres15)
 
     async def connect(*args: Any, **options: Any) -> Any:
         return made
@@ -410,7 +410,7 @@ async def test_known_types_are_shared(postgres15: RunningServer) -> None:
 
 
 async def kill(server: RunningServer, *pids: int) -> None:
-    superuser = await client(server, user="postgres")
+    superuser = await opened(server, user="postgres")
     for pid in pids:
         await superuser.fetchval("SELECT pg_terminate_backend($1)", pid)
     await superuser.close()
@@ -549,7 +549,7 @@ class Stress:
 
 @pytest.mark.both_loops
 async def test_no_slot_is_lost_and_no_connection_is_anothers(postgres: RunningServer) -> None:
-    superuser = await client(postgres, user="postgres")
+    superuser = await opened(postgres, user="postgres")
     settings = {"application_name": "stress"}
     pool = await create_pool(**login(postgres, min_size=2, max_size=5, server_settings=settings))
     stress = Stress(pool, superuser, 7)

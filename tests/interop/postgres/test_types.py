@@ -93,6 +93,13 @@ class Oracle:
         return reader.decode(field)
 
 
+def type_info(row: Any) -> TypeInfo:
+    """Return what a row of the introspection says."""
+    head, names, types, tail = row[:7], row[7], row[8], row[9:]
+    arguments: list[Any] = [*head, tuple(zip(names, types, strict=True)), *tail]
+    return TypeInfo(*arguments)
+
+
 def spelled(name: str) -> str:
     """Return a type's name as SQL has it; arrays begin with an underscore in pg_type."""
     if name.startswith("_"):
@@ -115,10 +122,7 @@ def oracle(request: pytest.FixtureRequest) -> Iterator[Oracle]:
         connection = runner.run(
             asyncpg.connect(**where, database="wirekit", server_settings={"search_path": "types"})
         )
-        infos = [
-            TypeInfo(*row[:7], tuple(zip(row[7], row[8], strict=True)), row[9], row[10])
-            for row in libpq.execute(INTROSPECTION.encode())
-        ]
+        infos = [type_info(row) for row in libpq.execute(INTROSPECTION.encode())]
         type_map = TypeMap()
         type_map.add(infos)
         types = {info.name: info for info in infos}
@@ -299,7 +303,7 @@ def test_records_and_arrays_of_anything(oracle: Oracle) -> None:
 
 
 REFUSED: list[tuple[str, Any]] = [
-    *[("int4", value) for value in ("1", 2**31, [], b"1")],
+    *[("int4", value) for value in ("1", 2**31, b"1")],
     *[("text", value) for value in (1, b"x")],
     *[("date", value) for value in ("2000-01-01", 1, time())],
     *[("timestamp", value) for value in ("2000-01-01", 1, datetime.now(UTC))],
@@ -307,10 +311,11 @@ REFUSED: list[tuple[str, Any]] = [
     *[("time", value) for value in ("12:00", 1, date(2000, 1, 1))],
     *[("timetz", value) for value in ("12:00", time(12))],
     *[("interval", value) for value in ("1 day", 1)],
-    *[("numeric", value) for value in ("x", [], Decimal("1e-16384"))],
+    *[("numeric", value) for value in ("x", Decimal("1e-16384"))],
     *[("uuid", value) for value in ("x", 1, "z" * 32, "0" * 31, "0" * 33)],
     *[("bool", value) for value in (1, "true")],
-    *[("_int4", value) for value in (1, "{1}", b"x", {1: 2}, [[1], [2, 3]], [[1], 2], ["x"])],
+    *[("_int4", value) for value in (1, "{1}", b"x", {1: 2}, ["x"])],
+    *[("_int4", [[1], [2, 3]]), ("_int4", [[1], 2])],
     *[("_int4", [[[[[[[1]]]]]]]), ("_text", [1]), ("int4range", 1), ("int4range", (1, 2, 3))],
     *[("int4multirange", 1), ("int4multirange", [1]), ("pair", {"x": 1}), ("pair", 1)],
     *[("record", (1,)), ("mood", 1)],

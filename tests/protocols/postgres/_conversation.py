@@ -26,6 +26,12 @@ COLUMNS: dict[str, tuple[int, ...]] = {
     "containers": (2249, 2277, 2287, 22, 30, 90001, 90002),
 }
 
+# What `ColumnBuffer` is to hold as numbers and bytes; the rest it holds as objects.
+KINDS = frozenset(
+    "bool int2 int4 int8 uint4 uint8 float4 float8 date timestamp timestamptz time uuid text bytea"
+    " numeric".split()
+)
+
 
 class Client:
     """A codec, and readers for its rows, of one build of the package.
@@ -38,6 +44,7 @@ class Client:
     def __init__(self, package: Any, **settings: Any) -> None:
         self.package = package
         self.codec = package.Codec(**settings)
+        self.copies: list[Any] = []  # sinks of COPY
         self.types = package.TypeMap()
         fields = (("a", 23), ("b", 25), ("c", 1007))
         composite = package.TypeInfo(90001, "pair", schema="public", kind="c", fields=fields)
@@ -51,9 +58,14 @@ class Client:
             return package.TextRowReader()
         if name == "described":
             return package.DescribedRowReader(self._reader_for)
+        if name.startswith("columns of "):
+            codecs = self._type_codecs(name.removeprefix("columns of "))
+            return package.ColumnReader([package.new_column(codec, KINDS) for codec in codecs])
+        if name.startswith("copy "):
+            return self._copy_sink(name)
         if name == "raising":
             return self._reader([package.FunctionCodec("raising", 1, _raise, None)])
-        return self._reader([self.types.codec(oid) for oid in COLUMNS[name]])
+        return self._reader(self._type_codecs(name))
 
     def writer(self, *oids: int) -> Any:
         return self.package.RowWriter([self.types.parameter_codec(oid) for oid in oids])
@@ -64,6 +76,18 @@ class Client:
         reader = None if name == "none" else self.reader(name)
         rows = [(number,) for number in range(count)]
         return prepared.bind_many(iter(rows), reader, 1 << 20, sync)
+
+    def _type_codecs(self, name: str) -> list[Any]:
+        return [self.types.codec(oid) for oid in COLUMNS[name]]
+
+    def _copy_sink(self, name: str) -> Any:
+        package = self.package
+        if name == "copy chunks":
+            sink = package.CopyChunks()
+        else:
+            sink = package.CopyRows(package.RecordKeys(["a", "b"]), self._type_codecs("hot")[5:7])
+        self.copies.append(sink)
+        return sink
 
     def _reader(self, codecs: Sequence[Any]) -> Any:
         names = [f"c{number}" for number in range(len(codecs))]
@@ -98,6 +122,8 @@ SENT: dict[str, Callable[[Client], Sequence[Any]]] = {
     "terminate": lambda client: [client.package.Terminate()],
     "query": lambda client: [client.package.Query("", client.reader("described"))],
     "text query": lambda client: [client.package.Query("", client.reader("text rows"))],
+    "copy chunks": lambda client: [client.package.Query("", client.reader("copy chunks"))],
+    "copy rows": lambda client: [client.package.Query("", client.reader("copy rows"))],
     "dropping query": lambda client: [client.package.Query("")],
     "prepare": lambda client: [
         client.package.Parse("s", "", [23]),
@@ -122,8 +148,16 @@ SENT: dict[str, Callable[[Client], Sequence[Any]]] = {
     "three without sync": lambda client: [client.query("int4", count=3, sync=False)],
     "drop": lambda client: [client.query("none")],
     "raising": lambda client: [client.query("raising")],
-    **{name: lambda client, name=name: [client.query(name)] for name in COLUMNS},  # type: ignore[misc]
 }
+
+
+def _sending(reader: str) -> Callable[[Client], Sequence[Any]]:
+    return lambda client: [client.query(reader)]
+
+
+for _name in COLUMNS:
+    SENT[_name] = _sending(_name)
+    SENT[f"columns of {_name}"] = _sending(f"columns of {_name}")
 
 Step = str | bytes  # sent, by its name; or said by the server
 
@@ -133,6 +167,7 @@ class Outcome:
     """What a codec made of a conversation, in a form that can be compared."""
 
     steps: list[str]
+    copied: list[str]
     state: str
     copying: bool
     trailing_data: bytes
@@ -150,6 +185,7 @@ def converse(
     """
     codec = client.codec
     shown: list[str] = []
+    copied: list[str] = []
     for step in steps:
         if isinstance(step, str):
             try:
@@ -168,18 +204,32 @@ def converse(
                 break
             except LocalProtocolError as exc:  # it is closed
                 fault = f" {exc}"
-        shown.append(" ".join(map(show, events)) + fault)
+        # Of progress there is more the more pieces there are.
+        told = [show(event) for event in events if type(event).__name__ != "CopyProgress"]
+        copied += [f"{copy.take_copy()!r} {type(copy.error).__name__}" for copy in client.copies]
+        shown.append(" ".join(told) + fault)
     before = codec.state.name, codec.copying, codec.trailing_data
     try:
         end = repr(codec.receive_eof())
     except RemoteProtocolError as exc:
         end = f"{type(exc).__name__}: {exc}"
-    return Outcome(shown, *before, end)
+    return Outcome(shown, copied, *before, end)
 
 
 def show(event: Any) -> str:
-    """Return an event as text; of what a decoder raised only the type."""
+    """Return an event as text, the same of all builds; of what a decoder raised only the type."""
+    return _show(event).replace("wirekit_sources.", "wirekit.")
+
+
+def _show(event: Any) -> str:
     if type(event).__name__ in ("CommandComplete", "PortalSuspended"):
         tag = getattr(event, "tag", "")
-        return f"{type(event).__name__}({tag!r}, {event.rows!r}, {type(event.error).__name__})"
+        rows = [_show_row(row) for row in event.rows]
+        return f"{type(event).__name__}({tag!r}, {rows}, {type(event.error).__name__})"
     return repr(event)
+
+
+def _show_row(row: Any) -> str:
+    if not hasattr(row, "validity"):
+        return repr(row)
+    return repr((row.kind, row.count, row.validity, row.values, row.offsets, row.objects))

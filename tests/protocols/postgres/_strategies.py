@@ -155,6 +155,15 @@ TURNS: list[list[Step]] = [
     ["drop", server.BIND_COMPLETE + server.copy_in_response(), "copy done", "sync", _END],
     ["drop", server.BIND_COMPLETE + server.copy_in_response(), _FAILED[:0], "copy fail", "sync"]
     + [_FAILED],
+    ["copy chunks", server.copy_out_response() + server.copy_data(b"1\n"), server.copy_data(b"2\n")]
+    + [server.COPY_DONE + _END],
+    [
+        "copy rows",
+        server.copy_out_response(1, (1, 1))
+        + server.copy_data(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+        + server.copy_data(b"\0\2\0\0\0\4\0\0\0\5\xff\xff\xff\xff"),
+        server.copy_data(b"\xff\xff") + server.COPY_DONE + _END,
+    ],
     [
         "query",
         server.copy_both_response() + server.copy_data(b"w"),
@@ -219,9 +228,10 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 def row_conversations(draw: st.DrawFn) -> list[Step]:
     """Return a query whose rows have as many columns as its reader wants, of any bytes."""
     name = draw(st.sampled_from([*COLUMNS]))
+    columns = draw(st.sampled_from(["", "columns of "]))
     fields = st.one_of(st.none(), st.binary(max_size=40), st.integers(0, 2**31 - 1))
     row = draw(st.tuples(*[fields] * len(COLUMNS[name])))
-    return [*OPENINGS[0], name, server.extended_answer(server.data_row(*row))]
+    return [*OPENINGS[0], columns + name, server.extended_answer(server.data_row(*row))]
 
 
 @st.composite

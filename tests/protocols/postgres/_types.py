@@ -76,8 +76,8 @@ def ranges(bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         lower, upper = (bound if keep else None for bound, keep in zip(pair, kept, strict=True))
         return Range(lower, upper, lower_inc=inclusive[0], upper_inc=inclusive[1])
 
-    empty: Any = Range(empty=True)
-    return st.just(empty) | st.builds(make, pairs, ends, ends)
+    nothing: st.SearchStrategy[Any] = st.builds(Range[Any], empty=st.just(True))
+    return nothing | st.builds(make, pairs, ends, ends)
 
 
 SOME_INTS = st.integers(-1000, 1000)

@@ -703,6 +703,31 @@ def test_copy_both(first: str) -> None:
     assert len(events) == 4
 
 
+def test_copy_both_brings_more_than_was_announced() -> None:
+    """A walsender that decodes a transaction answers CopyDone at once, and goes on even so."""
+    codec = opened()
+    codec.send(Query("START_REPLICATION 0/0"))
+    codec.receive_data(server.copy_both_response())
+    codec.send(CopyDone())
+    late = server.COPY_DONE + server.copy_data(b"w")
+    assert codec.receive_data(late) == [CopyDone()]
+    codec.receive_data(server.command_complete("COPY 0"))
+    refused(codec, server.copy_data(b"w"), "CopyData outside of a COPY to us")
+
+
+def test_copy_both_without_a_result() -> None:
+    codec = opened()
+    codec.send(Query("START_REPLICATION 0/0"))
+    codec.receive_data(server.copy_both_response())
+    refused(codec, READY, "ReadyForQuery where the result of Query is due")
+    codec = opened()
+    codec.send(Query("START_REPLICATION 0/0"))
+    codec.receive_data(server.copy_both_response() + server.COPY_DONE)
+    codec.send(CopyDone(), Query(""))
+    assert codec.receive_data(READY) == [IDLE]
+    refused(codec, server.copy_data(b"w"), "CopyData outside of a COPY to us")
+
+
 def test_copy_both_ends_with_the_server() -> None:
     """A walsender that is shut down says how many rows, and neither CopyDone nor ReadyForQuery."""
     codec = opened()

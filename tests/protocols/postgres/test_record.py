@@ -97,7 +97,7 @@ def test_order(compare: Callable[[Any, Any], bool]) -> None:
 
 def test_repr() -> None:
     assert repr(make(1, "x", None)) == "<Record id=1 name='x' id=None>"
-    assert repr(make(keys=RecordKeys([]))) == "<Record >"
+    assert repr(make(keys=RecordKeys([]))) == "<Record>"
 
 
 def test_records_are_made_by_queries() -> None:
