@@ -44,8 +44,11 @@ def defined_names(module: str) -> set[str]:
 def imports_from(importer: str, module: str) -> set[str]:
     """Return the names that one module imports from another."""
     found: set[str] = set()
+    alias = module.rpartition(".")[2]
     for node in ast.walk(ast.parse(MODULES[importer].read_text())):
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == alias:
+            found.add(node.attr)  # of `from package import module`
+        elif isinstance(node, ast.ImportFrom):
             base = importer.split(".")[: -node.level] if node.level else []
             if ".".join([*base, node.module or ""]) == module:
                 names = {alias.name for alias in node.names}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from wirekit._errors import ConnectTimeout
+from wirekit._errors import ConnectionLost, ConnectTimeout
 from wirekit.protocols.postgres import CancelRequest, Codec
 
 from ._settings import request_tls
@@ -45,8 +46,9 @@ async def cancel(
                 socket = await request_tls(socket, codec, plain_is_accepted=plain_is_accepted)
             message = CancelRequest(key.process_id, key.secret_key)
             await socket.write(codec.send(message))
-            while await socket.read():
-                pass
+            with suppress(ConnectionLost):  # it may end as it likes
+                while await socket.read():
+                    pass
     except TimeoutError:
         if limit.expired():
             raise ConnectTimeout(f"no CancelRequest within {timeout} s") from None

@@ -184,12 +184,13 @@ class Postgres(Copying, Transactions, Pipelining, Resetting, TypeCodecs, ColumnQ
         """
         connection = self._connection
         if connection is None:
+            if self._socket is not None:
+                await self._socket.close()
             return
-        connection.close()
         try:
             async with asyncio.timeout(timeout):
-                await connection.closed
-        except TimeoutError:
+                await connection.aclose()
+        except (TimeoutError, asyncio.CancelledError):
             self.terminate()
             raise
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from wirekit._errors import (
     ConnectionLost,
+    Error,
     LocalProtocolError,
     ProtocolError,
     ReadTimeout,
@@ -39,26 +40,24 @@ from wirekit.protocols.postgres import (
 )
 
 from ._cancelling import cancel_requests
+from ._outgoing import Outgoing
 from ._request import Request
 from .exceptions import ClosedError, connection_error, error_from_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from wirekit.protocols._buffer import Buffer
     from wirekit.protocols.postgres import Event, ExtendedQuery, Message
     from wirekit.sockets import Promise, Socket
 
 __all__ = ["Connection", "Request"]
 
-_SLICE = 262144  # bytes of a large piece handed to the transport at a time
-_LARGE = 16384  # pieces from this size on are not joined with others
 _SMALLEST_READ = 8192
 _LARGEST_READ = 524288
-_AT_ANY_MOMENT = frozenset({ParameterStatus, NoticeResponse, NotificationResponse})
+_AT_ANY_MOMENT = frozenset({ParameterStatus, NoticeResponse, NotificationResponse, ErrorResponse})
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(Outgoing, asyncio.BufferedProtocol):
     """One connection: the codec on a socket, with the order of answers as its only state.
 
     Messages of one turn of the event loop leave in one write. Every request has its place in the
@@ -74,8 +73,7 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     def __init__(self, socket: Socket, codec: Codec) -> None:
-        self.congested = False  # the server takes bytes more slowly than they are written
-        self.error: TransportError | ProtocolError | None = None
+        super().__init__()
         self.requests = 0  # how many were sent
         self.status = TransactionStatus.IDLE  # as of the last ReadyForQuery
         self.settings: dict[str, str] = {}
@@ -86,17 +84,12 @@ class Connection(asyncio.BufferedProtocol):
 
         self._socket = socket
         self._codec = codec
-        self._loop = asyncio.get_running_loop()
         self._view = memoryview(bytearray(_SMALLEST_READ))
         self._pending: deque[Request] = deque()
         self._live = 0  # how many of them somebody waits for
         self._several = False  # answers came together, so requests are likely to as well
-        self._out: list[Buffer] = []
-        self._later: list[Buffer] = []  # what came while something is being cancelled
-        self._flush_scheduled = False
         self._cancelling: asyncio.Task[None] | None = None
 
-        self._writable_waiters: deque[asyncio.Future[None]] = deque()
         self._transport = socket.attach(self)
 
     @property
@@ -155,11 +148,9 @@ class Connection(asyncio.BufferedProtocol):
         pending = self._pending
         pending.append(request)
         self._live += 1
-        if len(pending) == 1 and not self._several and self._may_write_at_once(buffers):
-            # A lone caller's request goes at once; those of many are gathered.
-            self._transport.write(buffers[0])
-            return request
-        self._write(buffers)
+        # A lone caller's request goes at once; those of many are gathered.
+        if len(pending) > 1 or self._several or not self._write_at_once(buffers):
+            self._write(buffers, request)
         return request
 
     def send(self, *messages: Message | ExtendedQuery) -> None:
@@ -171,100 +162,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self.error is not None:
             raise self.lost_error()
-        self._write(self._codec.send_buffers(*messages))
-
-    def _may_write_at_once(self, buffers: list[Buffer]) -> bool:
-        if self._out or self.congested or self._cancelling is not None:
-            return False
-        return len(buffers) == 1 and len(buffers[0]) < _LARGE
-
-    def _write(self, buffers: list[Buffer]) -> None:
-        if self._cancelling is not None:
-            self._later += buffers
-            return
-        self._out += buffers
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Write what was gathered: small pieces as one, large ones in slices as there is room."""
-        self._flush_scheduled = False
-        if self.congested or self.error is not None or not self._out:
-            return
-        out, self._out = self._out, []
-        small: list[Buffer] = []
-        for index, piece in enumerate(out):
-            if len(piece) < _LARGE:
-                small.append(piece)
-                continue
-            if small:
-                self._transport.write(b"".join(small))
-                small.clear()
-            view = memoryview(piece)
-            while view and not self.congested:
-                self._transport.write(view[:_SLICE])
-                view = view[_SLICE:]
-            if self.congested:
-                self._out = [view, *out[index + 1 :]] if view else out[index + 1 :]
-                return
-        if small:
-            self._transport.write(small[0] if len(small) == 1 else b"".join(small))
-
-    async def writable(self) -> None:
-        """Wait while the server takes bytes more slowly than they are written.
-
-        Raises:
-            ConnectionDoesNotExistError: the connection is over.
-        """
-        while (self.congested or self._out or self._later) and self.error is None:
-            if not self.congested and self._cancelling is None:
-                await asyncio.sleep(0)  # gathered, and about to be written
-                continue
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            self._writable_waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter in self._writable_waiters:
-                    self._writable_waiters.remove(waiter)
-                raise
-        if self.error is not None:
-            raise self.lost_error()
-
-    async def written(self) -> None:
-        """Write what is gathered, let others have a turn, and wait as `writable` does."""
-        self._flush()
-        await asyncio.sleep(0)
-        if self.congested or self._later or self.error is not None:
-            await self.writable()
-
-    def pause_writing(self) -> None:
-        """Follow the transport's flow control."""
-        self.congested = True
-
-    def resume_writing(self) -> None:
-        """Follow the transport's flow control."""
-        self.congested = False
-        self._flush()
-        if not self.congested:
-            self._wake_writers()
-
-    def _wake_writers(self) -> None:
-        while self._writable_waiters:
-            waiter = self._writable_waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def pause_reading(self) -> None:
-        """Leave what the server sends with it, for COPY."""
-        if self.error is None:
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Take again what the server sends."""
-        if self.error is None:
-            self._transport.resume_reading()
+        buffers = self._codec.send_buffers(*messages)
+        self._write(buffers, self._pending[-1] if self._pending else None)
 
     # Receiving
 
@@ -306,8 +205,7 @@ class Connection(asyncio.BufferedProtocol):
                     request.on_end(request)
                 if not request.future.done():
                     request.future.set_result(request.events)
-            elif kind in _AT_ANY_MOMENT or (kind is ErrorResponse and self._is_farewell(event)):
-                self._told(event)
+            elif kind in _AT_ANY_MOMENT and self._told(event):
                 if self.error is not None:
                     return
             elif pending:
@@ -322,12 +220,8 @@ class Connection(asyncio.BufferedProtocol):
         if pending and pending[0].abandoned:
             self._codec.drop_rows()
 
-    def _is_farewell(self, event: Event) -> bool:
-        """Whether the server ends the open connection with this error."""
-        return cast("ErrorResponse", event).fatal and self._codec.state is State.OPEN
-
-    def _told(self, event: Event) -> None:
-        """Take what comes at any moment."""
+    def _told(self, event: Event) -> bool:
+        """Take what comes at any moment; return False if it is an answer."""
         if isinstance(event, ParameterStatus):
             self.settings[event.name] = event.value
             if event.name == "client_encoding" and event.value.upper() not in ("UTF8", "UTF-8"):
@@ -340,8 +234,11 @@ class Connection(asyncio.BufferedProtocol):
             if self.on_notification is not None:
                 self.on_notification(event)
         elif isinstance(event, ErrorResponse):
+            if not event.fatal or self._codec.state is not State.OPEN:
+                return False
             text = f"{self.peer} ended the connection: {event.fields.get('M', '')}"
             self.fail(_because(ConnectionLost(text), error_from_fields(event.fields)))
+        return True
 
     def take_unasked(self, request: Request, event: Event) -> None:
         """Take an event for a request that asked for no COPY, or does not want it any more.
@@ -357,7 +254,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._codec.copying:
             is_both = isinstance(event, CopyBothResponse)
             messages.append(CopyDone() if is_both else CopyFail("nothing is to be copied"))
-        if not self._codec.ready_is_due:  # its Sync was ignored as part of the COPY
+        if self._codec.lacks_sync:  # its own was ignored as part of the COPY
             messages.append(Sync())
         # Even while something is being cancelled, as that cannot end without it.
         self._out += self._codec.send_buffers(*messages)
@@ -408,28 +305,24 @@ class Connection(asyncio.BufferedProtocol):
             requests.pop()
         if requests:
             self._flush()  # what is under way has to get there before it can be cancelled
+            self._hold_back()
             self._cancelling = self._loop.create_task(self._cancel(requests, self.canceller))
 
     async def _cancel(
         self, requests: list[Request], canceller: Callable[[], Awaitable[None]]
     ) -> None:
         try:
-            if not await cancel_requests(requests, canceller, self._unsent):
-                self.fail(ReadTimeout(f"{self.peer} did not end a cancelled query"))
+            while requests:
+                if not await cancel_requests(requests, canceller, self._unsent):
+                    self.fail(ReadTimeout(f"{self.peer} did not end a cancelled query"))
+                # What came meanwhile, and was given up before it could leave.
+                requests = self._let_go_abandoned()
         except Exception as error:  # a connector may raise what it likes
             text = f"a cancelled query could not be ended at {self.peer}: {error}"
             self.fail(_because(ConnectionLost(text), error))
         finally:
             self._cancelling = None
-            self._out += self._later
-            self._later.clear()
-            self._flush()
-            if not self.congested:
-                self._wake_writers()
-        self._cancel_abandoned()  # what came meanwhile, and was given up at once
-
-    def _unsent(self) -> int:
-        return sum(map(len, self._out))
+            self._let_go()
 
     # The end
 
@@ -455,15 +348,25 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not self._codec.copying:
             with suppress(LocalProtocolError):  # it never was open
-                self._write(self._codec.send_buffers(Terminate()))
+                self._write(self._codec.send_buffers(Terminate()), None)
                 self._flush()
         self._over(SocketClosed("connection is closed"))
         self._socket.close()
 
+    async def aclose(self) -> None:
+        """Close, wait until it is done, and have the server end what was under way."""
+        running = self.error is None and not all(request.protected for request in self._pending)
+        self.close()
+        await self.closed
+        if self._cancelling is not None:
+            await asyncio.wait([self._cancelling])
+        elif running and self.canceller is not None:
+            with suppress(Error, OSError):  # it ends by itself some time
+                await self.canceller()
+
     def _over(self, error: TransportError | ProtocolError) -> None:
         self.error = error
-        self._out.clear()
-        self._later.clear()
+        self._forget()
         pending, self._pending = self._pending, deque()
         for request in pending:
             request.status = self.status

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from wirekit.protocols.postgres import TypeInfo
 
 if TYPE_CHECKING:
+    from wirekit.protocols.postgres import Record
+
     from .types import ServerVersion
 
-__all__ = ["types_by_name", "types_by_oid"]
+__all__ = ["type_info", "types_by_name", "types_by_oid"]
 
 _TYPES = """
 SELECT
@@ -55,3 +59,23 @@ def types_by_name(server_version: ServerVersion) -> str:
 
 def _query(server_version: ServerVersion) -> str:
     return _SINCE_14 if server_version.major >= 14 else _BEFORE_14
+
+
+def type_info(row: Record) -> TypeInfo:
+    """Return what a row of the introspection's queries says."""
+    return TypeInfo(
+        oid=row["oid"],
+        name=row["name"],
+        schema=row["schema"],
+        kind=_char(row["kind"]),
+        base=row["base"],
+        element=row["element"],
+        subtype=row["subtype"],
+        fields=tuple(zip(row["field_names"], row["field_types"], strict=True)),
+        delimiter=_char(row["delimiter"]),
+        has_binary=row["has_binary"],
+    )
+
+
+def _char(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PreparedStatement"]
 
+_VECTORS = ("int2vector", "oidvector")  # arrays that do not say so
 _KINDS = {"c": "composite", "r": "range", "m": "multirange"}
 
 
@@ -208,4 +209,6 @@ def _type(types: TypeMap, oid: int) -> Type:
         element = types.info(base.element)
         name = base.name if element is None else f"{element.name}[]"
         return Type(oid, name, "array", base.schema)
+    if base.name in _VECTORS and base.schema == "pg_catalog":
+        return Type(oid, f"{base.name}[]", "array", base.schema)
     return Type(oid, base.name, _KINDS.get(base.kind, "scalar"), base.schema)

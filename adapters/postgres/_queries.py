@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from wirekit.protocols.postgres import (
@@ -15,7 +14,8 @@ from wirekit.protocols.postgres import (
     TransactionStatus,
 )
 
-from ._session import Session, raise_error, rows_of
+from ._results import raise_error, rows_of
+from ._session import Session, check_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +38,7 @@ class Queries(Session):
 
         Without arguments there may be several, separated by semicolons.
         """
+        check_query(query)
         async with self._limited(timeout):
             if not args and (self._pipeline is None or not self._pipeline.is_ours):
                 return await self._query(query)
@@ -130,7 +131,7 @@ class Queries(Session):
                 await self._send_rest(connection, request, statement, rows, sink)
             except BaseException as error:
                 self._undo_many(connection)
-                if not isinstance(error, asyncio.CancelledError) and connection.error is None:
+                if isinstance(error, Exception) and connection.error is None:
                     await self._answer(request)
                 connection.abandon(request)
                 raise

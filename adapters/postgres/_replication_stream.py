@@ -129,7 +129,8 @@ class ReplicationStream(Generic[M]):
     @property
     def confirmed_lsn(self) -> int:
         """What the server is told to be confirmed."""
-        if not self._buffer and not self._reader.is_inside and self._confirmed >= self._given:
+        is_idle = not self._buffer and not self._reader.is_inside and not self._stopping
+        if is_idle and self._confirmed >= self._given:
             return max(self._confirmed, self._skipped)
         return self._confirmed
 
@@ -188,17 +189,21 @@ class ReplicationStream(Generic[M]):
         if self._starting:
             raise InterfaceError("a stream can be started only once")
         self._starting = True
-        timeout = await self._walsender.reply_timeout()
-        if timeout:
-            # While reading is paused, the server's question for a reply is not seen.
-            self._interval = min(self._interval, timeout / 3)
-        if self._stopping:
-            return
-        connection, request = await self._walsender.start_streaming(
-            self._command, self._take, self.aclose
-        )
+        try:
+            timeout = await self._walsender.reply_timeout()
+            if timeout:
+                # While reading is paused, the server's question for a reply is not seen.
+                self._interval = min(self._interval, timeout / 3)
+            connection, request = await self._walsender.start_streaming(
+                self._command, self, self._take
+            )
+        except BaseException:
+            self._stopping = True
+            raise
         self._connection, self._request = connection, request
         request.future.add_done_callback(self._end)
+        if self._stopping:
+            self._finish(connection)
         try:
             await self._begun
         except asyncio.CancelledError:
@@ -217,18 +222,26 @@ class ReplicationStream(Generic[M]):
         if self._request is not None:
             await self._ended.wait()
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self._stopping or self._ended.is_set()
+
     def _stop(self) -> None:
         if self._stopping:
             return
-        connection = self._connection
-        if connection is not None and connection.error is None and connection.copying:
-            self._send_status(connection)
-            connection.send(CopyDone())
+        self._confirmed = self.confirmed_lsn  # for the last time: what waits will be dropped
         self._stopping = True
+        if self._connection is not None and not self._ended.is_set():
+            self._finish(self._connection)
         self._buffer.clear()
         self._wake()
-        if connection is None or self._ended.is_set():
-            return
+
+    def _finish(self, connection: Connection) -> None:
+        """Have the server end the stream, if need be by force."""
+        if connection.error is None and connection.copying:
+            self._send_status(connection)
+            connection.send(CopyDone())
         self._resume()
         if self._timer is not None:
             self._timer.cancel()

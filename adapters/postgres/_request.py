@@ -54,13 +54,21 @@ class Request:
         """Whether the answer is complete, or the connection over."""
         return self.status is not None
 
+    def finish(self, status: TransactionStatus, error: Exception | None = None) -> None:
+        """Take note of the end, and give whoever waits the events, or an error."""
+        self.status = status
+        if self._end_waiter is not None and not self._end_waiter.done():
+            self._end_waiter.set_result(None)
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(self.events)
+        else:
+            self.future.set_exception(error)
+            self.future.exception()  # whoever waits still gets it
+
     async def end(self, timeout: float | None) -> None:
         """Wait until it has ended, though the future may be cancelled; but not for ever."""
         if not self.ended:
             self._end_waiter = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._end_waiter], timeout=timeout)
-
-    def wake(self) -> None:
-        """Let who waits for the end go on."""
-        if self._end_waiter is not None and not self._end_waiter.done():
-            self._end_waiter.set_result(None)

@@ -6,18 +6,14 @@ import asyncio
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from wirekit._errors import LocalProtocolError
 from wirekit.protocols.postgres import (
     Close,
-    CommandComplete,
     CopyResponse,
     Describe,
-    EmptyQueryResponse,
     ErrorResponse,
     NoData,
     ParameterDescription,
     Parse,
-    PortalSuspended,
     Query,
     Record,
     RowDescription,
@@ -27,9 +23,9 @@ from wirekit.protocols.postgres import (
     TypeMap,
 )
 
-from ._connection import Connection, Request
-from ._introspection import types_by_oid
+from ._introspection import type_info, types_by_oid
 from ._ownership import Hold, Ownership
+from ._results import Results, checked_result, copy_error, last_tag, raise_error, rows_of
 from ._server_version import parse_server_version
 from ._statements import Statement, StatementCache, check_record_class
 from .exceptions import (
@@ -46,13 +42,16 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import Column, Event, TypeCodec
 
+    from ._connection import Connection
     from ._pipeline import Pipeline
+    from ._request import Request
     from ._settings import Opened
     from .types import ServerVersion
 
 __all__ = [
     "Results",
     "Session",
+    "check_query",
     "checked_result",
     "last_tag",
     "raise_error",
@@ -60,8 +59,6 @@ __all__ = [
     "type_info",
 ]
 
-Results = CommandComplete | PortalSuspended | EmptyQueryResponse
-_COPY = "COPY is not for this method: use the copy_* ones"
 _DESCRIBED = frozenset({RowDescription, NoData})
 _BUILTIN = TypeMap()  # without any codecs of users
 _STALE = (InvalidCachedStatementError, InvalidSQLStatementNameError)
@@ -239,12 +236,12 @@ class Session:
         if not isinstance(event, ErrorResponse):
             return checked_result(event)
         if isinstance(events[0], CopyResponse):
-            raise InterfaceError(_COPY)
-        if statement is None and self._drop_stale(prepared, event):
-            if request.status is TransactionStatus.IDLE:
-                prepared = await self._prepare(query)
-                again = Session._execute  # which is not logged twice
-                return await again(self, query, values, max_rows, record_class, prepared)
+            raise copy_error()
+        stale = statement is None and self._drop_stale(prepared, event)
+        if stale and request.status is TransactionStatus.IDLE:
+            prepared = await self._prepare(query)
+            again = Session._execute  # which is not logged twice
+            return await again(self, query, values, max_rows, record_class, prepared)
         raise error_from_fields(event.fields, query)
 
     def _drop_stale(self, statement: Statement, event: ErrorResponse) -> bool:
@@ -303,8 +300,7 @@ class Session:
             task.exception()  # whoever waits gets it; perhaps nobody does any more
 
     async def _make_statement(self, query: str, name: str | None, *, keep: bool) -> Statement:
-        if not isinstance(cast("object", query), str):
-            raise InterfaceError(f"a query is a str, not {type(query).__name__}")
+        check_query(query)
         # One that is not kept would stay at the server; of one that the caller keeps he knows.
         named = self._statements.keeps(query if keep else "")
         keep = keep and named
@@ -440,60 +436,10 @@ def _builtin_codecs(columns: Sequence[Column]) -> list[TypeCodec]:
     return [_required(_BUILTIN.codec(column.type), column.type) for column in columns]
 
 
-def raise_error(events: Sequence[Event], query: str | None = None) -> None:
-    """Raise the first error among the events of an answer; a COPY that began is one as well."""
-    for event in events:
-        if isinstance(event, CopyResponse):
-            raise InterfaceError(_COPY)
-        if isinstance(event, ErrorResponse):
-            raise error_from_fields(event.fields, query)
-
-
-def last_tag(events: Sequence[Event]) -> str:
-    """Return the tag of the last command that an answer is of; empty if there was none."""
-    for event in reversed(events):
-        if isinstance(event, CommandComplete):
-            return event.tag
-    return ""
-
-
-def type_info(row: Record) -> TypeInfo:
-    """Return what a row of the introspection's queries says."""
-    return TypeInfo(
-        oid=row["oid"],
-        name=row["name"],
-        schema=row["schema"],
-        kind=_char(row["kind"]),
-        base=row["base"],
-        element=row["element"],
-        subtype=row["subtype"],
-        fields=tuple(zip(row["field_names"], row["field_types"], strict=True)),
-        delimiter=_char(row["delimiter"]),
-        has_binary=row["has_binary"],
-    )
-
-
-def _char(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def rows_of(event: Results) -> list[Any]:
-    """Return the rows of a result; an empty query has none."""
-    if isinstance(event, EmptyQueryResponse):
-        return []
-    rows: list[Any] = event.rows
-    return rows
-
-
-def checked_result(event: Event | None) -> Results:
-    """Return the event that ended an execution; raise what a decoder of its rows raised."""
-    if isinstance(event, CommandComplete | PortalSuspended):
-        if event.error is not None:
-            raise event.error
-        return event
-    if isinstance(event, EmptyQueryResponse):
-        return event
-    raise InterfaceError(_COPY)
+def check_query(query: object) -> None:
+    """Raise an InterfaceError if it is no query at all."""
+    if not isinstance(query, str):
+        raise InterfaceError(f"a query is a str, not {type(query).__name__}")
 
 
 def _checked_timeout(name: str, timeout: float | None) -> float | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wirekit.protocols.postgres import (
     CommandComplete,
@@ -19,7 +20,7 @@ from ._session import raise_error
 from .exceptions import InterfaceError, UnsupportedClientFeatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
     from wirekit.protocols.postgres import Event
     from wirekit.sockets import SocketLike
@@ -27,13 +28,26 @@ if TYPE_CHECKING:
     from ._connection import Connection, Request
     from ._settings import Settings
 
-__all__ = ["Walsender"]
+__all__ = ["Stream", "Walsender"]
 
 _OWN_TEMPORARY = """
 SELECT 1 FROM pg_catalog.pg_replication_slots WHERE temporary AND active_pid = pg_backend_pid()
 """
 _START_NOWHERE = "START_REPLICATION PHYSICAL FFFFFFFF/FFFFFFFF"
 _TIMEOUT = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'"
+
+
+class Stream(Protocol):
+    """What is on the connection from START_REPLICATION to the end of its answer."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its end was asked for."""
+        ...
+
+    async def aclose(self) -> None:
+        """Ask for its end, and wait for that."""
+        ...
 
 
 class Walsender(Postgres):
@@ -46,8 +60,9 @@ class Walsender(Postgres):
     def __init__(self, socket: SocketLike | None = None, **options: Any) -> None:
         super().__init__(socket, **options)
         self._settings = replace(self._settings, replication="database")
-        self._stop_streaming: Callable[[], Awaitable[None]] | None = None
+        self._stream: Stream | None = None
         self._has_streamed = False
+        self._forgetting: asyncio.Future[list[Event]] | None = None
         self._unknown: set[int] = set()
 
     @property
@@ -58,8 +73,7 @@ class Walsender(Postgres):
     async def rows(self, command: str) -> list[tuple[str | None, ...]]:
         """Run commands and return their rows as text."""
         async with self._limited(None):
-            connection = await self._ready()
-            self._refuse_while_streaming()
+            connection = await self._turn()
             request = connection.request(Query(command, TextRowReader()))
             events = await self._answer(request)
         raise_error(events, command)
@@ -76,27 +90,43 @@ class Walsender(Postgres):
         """Return after how many seconds without a word from us the server gives up; 0 is never."""
         return int(await self.fetchval(_TIMEOUT) or 0) / 1000
 
+    async def _turn(self) -> Connection:
+        """Return the connection when no stream is on it, or none that is not ending."""
+        while True:
+            connection = await self._ready()
+            if self._forgetting is not None:
+                await asyncio.shield(self._forgetting)
+            elif self._stream is None:
+                return connection
+            elif self._stream.is_ending:
+                await self._stream.aclose()
+            else:
+                text = "a stream is under way on this connection: close it first"
+                raise InterfaceError(text)
+
+    # Streaming
+
     async def start_streaming(
-        self,
-        command: str,
-        on_event: Callable[[Event], None],
-        stop: Callable[[], Awaitable[None]],
+        self, command: str, stream: Stream, on_event: Callable[[Event], None]
     ) -> tuple[Connection, Request]:
-        """Send START_REPLICATION; nothing else can be sent until its answer is complete.
+        """Send START_REPLICATION; nothing else can be sent until `streaming_ended`.
 
         Args:
             command: the command.
+            stream: ends it.
             on_event: gets the events of the answer.
-            stop: makes an end of it, when the connection is to be closed.
         """
         if self._has_streamed:
             await self._forget_stream()
-        connection = await self._ready()
-        self._refuse_while_streaming()
+        connection = await self._turn()
         request = connection.request(Query(command), on_event=on_event)
-        self._stop_streaming = stop
+        self._stream = stream
         self._has_streamed = True
         return connection, request
+
+    def streaming_ended(self) -> None:
+        """Take note that the answer to START_REPLICATION is complete."""
+        self._stream = None
 
     async def _forget_stream(self) -> None:
         """Have the server forget that a stream was ended.
@@ -108,30 +138,32 @@ class Walsender(Postgres):
         if await self.rows(_OWN_TEMPORARY):
             text = "a second stream on a connection is not possible without an error at the server"
             raise InterfaceError(f"{text}, by which it loses its temporary slots: open another")
-        self._refuse_while_streaming()
-        connection = self._open_connection
+        connection = await self._turn()
 
         def take(event: Event) -> None:
             if isinstance(event, CopyBothResponse) and connection.copying:
                 connection.send(CopyDone())
 
         request = connection.request(Query(_START_NOWHERE), on_event=take, protected=True)
-        await self._answer(request)
-        self._has_streamed = False
+        self._forgetting = request.future
+        request.future.add_done_callback(self._forgot)
+        await asyncio.shield(request.future)
 
-    def streaming_ended(self) -> None:
-        """Take note that the answer to START_REPLICATION is complete."""
-        self._stop_streaming = None
+    def _forgot(self, answer: object) -> None:
+        self._forgetting = None
+        self._has_streamed = False
 
     async def aclose(self) -> None:
         """End a stream that is under way, say goodbye and close."""
-        if self._stop_streaming is not None:
-            await self._stop_streaming()
+        try:
+            if self._stream is not None:
+                await self._stream.aclose()
+        except asyncio.CancelledError:
+            self.terminate()
+            raise
         await super().aclose()
 
-    def _refuse_while_streaming(self) -> None:
-        if self._stop_streaming is not None:
-            raise InterfaceError("a stream is under way on this connection: close it first")
+    # Types
 
     async def learn(self, oids: Iterable[int]) -> None:
         """Learn about types that are not known, by another connection if one can be made."""

@@ -47,7 +47,14 @@ class PostgresParticipant(Participant):
 
     @abstractmethod
     async def tasks(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
-        """Run one task for each argument, which runs SELECT_ARGUMENT ``each`` times in a row."""
+        """Run one task for each argument, which runs SELECT_ARGUMENT ``each`` times in a row.
+
+        A library with a pool gives each task a connection until it ends.
+        """
+
+    @abstractmethod
+    async def tasks_sharing(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
+        """As `tasks`, but a library with a pool takes a connection out of it for each query."""
 
     @abstractmethod
     async def pipeline(self, arguments: Sequence[int]) -> list[Any]:

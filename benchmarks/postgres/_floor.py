@@ -140,6 +140,9 @@ class Client(PostgresParticipant):
             await self._run(exchange)
         return [[number] * each for number in arguments]
 
+    async def tasks_sharing(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
+        return await self.tasks(arguments, each)
+
     async def pipeline(self, arguments: Sequence[int]) -> list[Any]:
         statement = await self._prepared(SELECT_ARGUMENT)
         exchange = self._exchange(

@@ -51,6 +51,9 @@ class Client(PostgresParticipant):
     async def tasks(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
         raise Unsupported("blocking")
 
+    async def tasks_sharing(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
+        raise Unsupported("blocking")
+
     async def pipeline(self, arguments: Sequence[int]) -> list[Any]:
         raise Unsupported("no pipeline")
 

@@ -36,8 +36,7 @@ class Client(PostgresParticipant):
     distributions: ClassVar[tuple[str, ...]] = ("psqlpy",)
     note = (
         "rows as its records (measured: faster than its dicts), with uuid as tuples and a decoder, "
-        f"since it gives str else; the tasks share a pool of {POOL_SIZE}, and each keeps its "
-        "connection for all its queries"
+        f"since it gives str else; the tasks share a pool of {POOL_SIZE}"
     )
 
     # Of columns by name; it is given the field's bytes.
@@ -67,6 +66,16 @@ class Client(PostgresParticipant):
             async with self._pool.acquire() as connection:
                 fetch_val = connection.fetch_val
                 return [await fetch_val(SELECT_ARGUMENT, [argument]) for _ in range(each)]
+
+        return await asyncio.gather(*[one_task(argument) for argument in arguments])
+
+    async def tasks_sharing(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
+        async def one_query(argument: int) -> Any:
+            async with self._pool.acquire() as connection:
+                return await connection.fetch_val(SELECT_ARGUMENT, [argument])
+
+        async def one_task(argument: int) -> list[Any]:
+            return [await one_query(argument) for _ in range(each)]
 
         return await asyncio.gather(*[one_task(argument) for argument in arguments])
 

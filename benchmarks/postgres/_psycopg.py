@@ -35,8 +35,7 @@ class Client(PostgresParticipant):
     distributions: ClassVar[tuple[str, ...]] = ("psycopg", "psycopg-binary", "psycopg-pool")
     note = (
         "autocommit, prepared statements, results and COPY in binary (measured: faster than text); "
-        f"one query at a time on a connection, so the tasks share a pool of {POOL_SIZE}, and each "
-        "keeps its connection for all its queries"
+        f"one query at a time on a connection, so the tasks share a pool of {POOL_SIZE}"
     )
 
     @classmethod
@@ -77,6 +76,18 @@ class Client(PostgresParticipant):
                     await cursor.execute(SELECT_ARGUMENT, (argument,), prepare=True)
                     values.append(_only_value(await cursor.fetchone()))
                 return values
+
+        return await asyncio.gather(*[one_task(argument) for argument in arguments])
+
+    async def tasks_sharing(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
+        async def one_query(argument: int) -> Any:
+            async with self._pool.connection() as connection:
+                cursor = connection.cursor(binary=True)
+                await cursor.execute(SELECT_ARGUMENT, (argument,), prepare=True)
+                return _only_value(await cursor.fetchone())
+
+        async def one_task(argument: int) -> list[Any]:
+            return [await one_query(argument) for _ in range(each)]
 
         return await asyncio.gather(*[one_task(argument) for argument in arguments])
 

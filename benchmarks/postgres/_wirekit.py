@@ -48,6 +48,9 @@ class Client(AsyncpgAPI):
 
         return await asyncio.gather(*[one_task(argument) for argument in arguments])
 
+    async def tasks_sharing(self, arguments: Sequence[int], each: int) -> list[list[Any]]:
+        return await self.tasks(arguments, each)
+
     async def pipeline(self, arguments: Sequence[int]) -> list[Any]:
         async with self.connection.pipeline() as pipeline:
             fetchval = pipeline.fetchval

@@ -35,6 +35,7 @@ def workloads(scale: Scale) -> Sequence[Workload[Any]]:
     return [
         _sequential(scale),
         _tasks(scale, 100, goal=Goal(5, "asyncpg")),
+        _tasks_sharing(scale, 100),
         _pipeline(scale),
         _fetch(scale, "rows", NUMBERS, scale.rows, Goal(2, "asyncpg")),
         _fetch(scale, "mixed", MIXED, scale.rows // 10, Goal(1.6, "asyncpg")),
@@ -72,7 +73,7 @@ def _tasks(scale: Scale, count: int, goal: Goal | None = None) -> Workload[Postg
     return Timed(
         Row(
             key=f"tasks-{count}",
-            title=f"{tasks} on one client, fetchval with one argument",
+            title=f"{tasks} on one client, fetchval; of a pool a connection for each task",
             unit="queries/s",
             goal=goal,
             growth=(TASKS_GROWTH, count),
@@ -80,6 +81,22 @@ def _tasks(scale: Scale, count: int, goal: Goal | None = None) -> Workload[Postg
         scale,
         operations=count * each,
         run=lambda client: client.tasks(arguments, each),
+        check=lambda values: values == expected,
+    )
+
+
+def _tasks_sharing(scale: Scale, count: int) -> Workload[PostgresParticipant]:
+    arguments, each = ARGUMENTS[:count], _each(count)
+    expected = [[argument] * each for argument in arguments]
+    return Timed(
+        Row(
+            key=f"tasks-{count}-sharing",
+            title=f"{grouped(count)} tasks as before, of a pool a connection for each query",
+            unit="queries/s",
+        ),
+        scale,
+        operations=count * each,
+        run=lambda client: client.tasks_sharing(arguments, each),
         check=lambda values: values == expected,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from . import _backend, _codecs, _columns, _copy, _frontend, _query, _rows, codec
 from ._backend import *  # noqa: F403
+from ._builtin_types import TypeInfo as TypeInfo
 from ._codecs import *  # noqa: F403
 from ._columns import *  # noqa: F403
 from ._copy import *  # noqa: F403
@@ -16,7 +17,6 @@ from ._record import Record as Record
 from ._record import RecordKeys as RecordKeys
 from ._rows import *  # noqa: F403
 from ._scalars import PlainTextCodec as PlainTextCodec
-from ._type_map import TypeInfo as TypeInfo
 from ._type_map import TypeMap as TypeMap
 from ._type_map import builtin_type as builtin_type
 from .codec import *  # noqa: F403

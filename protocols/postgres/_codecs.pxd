@@ -76,3 +76,7 @@ cdef class TextCodec(TypeCodec):
 cdef class ByteaCodec(TypeCodec):
     cdef read(self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end)
     cdef int write(self, bytearray out, value) except -1
+
+
+cdef long long _integer(value) except? -1
+cdef _whole(value)

@@ -147,7 +147,7 @@ class Int2Codec(TypeCodec):
         return _native.read_int16(data, start)
 
     def write(self, out: bytearray, value: Any) -> None:
-        number = _native.as_int64(value)
+        number = _integer(value)
         if not -0x8000 <= number <= 0x7FFF:
             raise OverflowError("value out of int16 range")
         _native.append_int32(out, 2)
@@ -165,7 +165,7 @@ class Int4Codec(TypeCodec):
         return _native.read_int32(data, start)
 
     def write(self, out: bytearray, value: Any) -> None:
-        number = _native.as_int64(value)
+        number = _integer(value)
         if not -0x80000000 <= number <= 0x7FFFFFFF:
             raise OverflowError("value out of int32 range")
         _native.append_field32(out, number)
@@ -182,7 +182,7 @@ class Int8Codec(TypeCodec):
         return _native.read_int64(data, start)
 
     def write(self, out: bytearray, value: Any) -> None:
-        _native.append_field64(out, _native.as_int64(value))
+        _native.append_field64(out, _integer(value))
 
 
 class UInt4Codec(TypeCodec):
@@ -196,7 +196,7 @@ class UInt4Codec(TypeCodec):
         return _native.read_uint32(data, start)
 
     def write(self, out: bytearray, value: Any) -> None:
-        number = _native.as_int64(value)
+        number = _integer(value)
         if not 0 <= number <= 0xFFFFFFFF:
             raise OverflowError("value out of uint32 range")
         _native.append_int32(out, 4)
@@ -288,3 +288,18 @@ class ByteaCodec(TypeCodec):
                 raise TypeError(text) from None
         _native.append_int32(out, len(value))
         _native.append_bytes(out, value)
+
+
+def _integer(value: Any) -> int:
+    return _native.as_int64(value if type(value) is int else _whole(value))
+
+
+def _whole(value: Any) -> Any:
+    """Return what asyncpg takes for an integer as well, such as a Decimal; but with no fraction."""
+    kind = type(value)
+    if not hasattr(kind, "__int__") or hasattr(kind, "__index__"):
+        return value
+    number = int(value)
+    if number != value:
+        raise ValueError(f"'{kind.__name__}' object with a fraction where an integer is wanted")
+    return number

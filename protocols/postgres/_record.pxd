@@ -14,6 +14,8 @@ cdef class Record:
 
 
 @cython.locals(record=Record)
+@cython.locals(keys=RecordKeys)
+cdef RecordKeys _keys_of(Record record)
 @cython.locals(record=Record)
 cdef _comparable(other)
 @cython.locals(record=Record)

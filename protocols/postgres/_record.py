@@ -41,7 +41,7 @@ class Record:
 
     def __getitem__(self, key: Any) -> Any:
         if type(key) is str:
-            position = self._keys.positions.get(key)
+            position = _keys_of(self).positions.get(key)
             if position is None:
                 raise KeyError(key)
             return self._values[position]
@@ -59,16 +59,16 @@ class Record:
         return iter(self._values)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._keys.positions
+        return key in _keys_of(self).positions
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a column, or ``default`` if there is no such column."""
-        position = self._keys.positions.get(key)
+        position = _keys_of(self).positions.get(key)
         return default if position is None else self._values[position]
 
     def keys(self) -> Iterator[str]:
         """Iterate over the names of the columns."""
-        return iter(self._keys.names)
+        return iter(_keys_of(self).names)
 
     def values(self) -> Iterator[Any]:
         """Iterate over the values."""
@@ -76,7 +76,7 @@ class Record:
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Iterate over pairs of name and value."""
-        return zip(self._keys.names, self._values, strict=True)
+        return zip(_keys_of(self).names, self._values, strict=True)
 
     def __hash__(self) -> int:
         return hash(self._values)
@@ -108,7 +108,18 @@ class Record:
         return f"<{' '.join([type(self).__name__, *pairs])}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (type(self), self._keys.names, self._values)
+        return _unpickle, (type(self), _keys_of(self).names, self._values)
+
+
+def _keys_of(record: Record) -> RecordKeys:
+    keys: RecordKeys | None
+    try:
+        keys = record._keys  # noqa: SLF001
+    except AttributeError:
+        keys = None
+    if keys is None:
+        raise TypeError("records are made by queries")  # and not by Record.__new__ alone
+    return keys
 
 
 def _comparable(other: object) -> tuple[Any, ...] | None:

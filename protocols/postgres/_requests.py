@@ -114,9 +114,11 @@ class Requests:
         return self._copy & COPY_IN != 0
 
     @property
-    def ready_is_due(self) -> bool:
-        """Whether ReadyForQuery comes without another Sync."""
-        return bool(self._due) and self._due[len(self._due) - 1] in _END_WITH_READY
+    def lacks_sync(self) -> bool:
+        """Whether what was sent leads to no ReadyForQuery without another Sync."""
+        if not self._due:
+            return self._discarding
+        return self._due[len(self._due) - 1] not in _END_WITH_READY
 
     def send(self, *messages: Message | ExtendedQuery) -> bytes:
         """Return messages as they go on the wire.

@@ -28,7 +28,7 @@ Method = Callable[[Postgres, str], Awaitable[Any]]
 COPIES = [
     "COPY t FROM STDIN",
     "COPY t TO STDOUT",
-    "COPY (SELECT generate_series(1, 100000)) TO STDOUT",
+    "COPY (SELECT generate_series(1, 3000)) TO STDOUT",
     "SELECT 1; COPY t FROM STDIN; SELECT 2",
     "COPY t TO STDOUT; COPY t TO STDOUT; COPY t FROM STDIN; COPY t FROM STDIN",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tests.adapters.postgres._login import client, login
+from tests.adapters.postgres._login import login, opened
 from wirekit.adapters import postgres as pg
 from wirekit.adapters.postgres import _cursor
 from wirekit.adapters.postgres import cursor as public
@@ -28,16 +28,16 @@ PATIENCE = 20.0
 # As for a pooler: each statement is parsed anew.
 @pytest.fixture(params=[100, 0], ids=["cached", "anew"])
 async def db(request: pytest.FixtureRequest, postgres: RunningServer) -> AsyncIterator[Any]:
-    opened: Any = await client(postgres, statement_cache_size=request.param)
-    yield opened
-    await opened.close()
+    db: Any = await opened(postgres, statement_cache_size=request.param)
+    yield db
+    await db.close()
 
 
 @pytest.fixture
 async def plain(postgres15: RunningServer) -> AsyncIterator[Any]:
-    opened: Any = await client(postgres15)
-    yield opened
-    await opened.close()
+    db: Any = await opened(postgres15)
+    yield db
+    await db.close()
 
 
 def sent(db: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -182,7 +182,7 @@ async def test_of_a_prepared_statement(db: Any) -> None:
 
 
 async def test_columns_that_changed_since_they_were_described(postgres15: RunningServer) -> None:
-    db: Any = await client(postgres15, statement_cache_size=0)
+    db: Any = await opened(postgres15, statement_cache_size=0)
     await db.execute("CREATE TEMP TABLE u (a int, b text); INSERT INTO u VALUES (1, 'x')")
     statement = await db.prepare("SELECT * FROM u")
     await db.execute("ALTER TABLE u ADD c int DEFAULT 3; ALTER TABLE u DROP b")
@@ -194,17 +194,24 @@ async def test_columns_that_changed_since_they_were_described(postgres15: Runnin
 
 
 async def test_many_cursors_and_a_small_cache(postgres15: RunningServer) -> None:
-    db: Any = await client(postgres15, statement_cache_size=1)
+    db: Any = await opened(postgres15, statement_cache_size=1)
     async with db.transaction():
-        iterators = [aiter(db.cursor(f"{NUMBERS} + {n}", 10, prefetch=2)) for n in range(5)]
-        for _ in range(10):
+        text = "SELECT i + {} FROM generate_series(1, 10) i"
+        iterators = [aiter(db.cursor(text.format(n), prefetch=2)) for n in range(5)]
+        for row in range(1, 11):
             for number, iterator in enumerate(iterators):
-                assert (await anext(iterator)).keys() is not None
+                assert (await anext(iterator))[0] == row + number
                 assert await db.fetchval(f"SELECT {number}") == number
     await db.close()
 
 
 # Wrong use
+
+
+async def called(call: Any) -> None:
+    made = call()
+    if inspect.isawaitable(made):
+        await made
 
 
 async def test_wrong_use_is_refused_in_the_words_of_asyncpg(postgres15: RunningServer) -> None:
@@ -214,9 +221,7 @@ async def test_wrong_use_is_refused_in_the_words_of_asyncpg(postgres15: RunningS
 
         async def refused(call: Any) -> None:
             with pytest.raises((module.PostgresError, module.InterfaceError)) as caught:
-                made = call()
-                if inspect.isawaitable(made) or hasattr(made, "__await__"):
-                    await made
+                await called(call)
             found.append(f"{type(caught.value).__mro__[1].__name__}: {caught.value}")
 
         await refused(lambda: db.cursor("SELECT 1"))
@@ -304,7 +309,7 @@ async def test_a_cursor_is_for_its_own_transaction(plain: Any) -> None:
     task = asyncio.create_task(owner())
     await entered.wait()
     # Another task's transaction is none of ours: it is waited for.
-    calls = [asyncio.create_task(call) for call in (cursor.fetch(1), opened(plain))]
+    calls = [asyncio.create_task(call) for call in (cursor.fetch(1), open_cursor(plain))]
     await asyncio.wait(calls, timeout=0.02)
     leave.set()
     for call in calls:
@@ -313,7 +318,7 @@ async def test_a_cursor_is_for_its_own_transaction(plain: Any) -> None:
     await task
 
 
-async def opened(db: Any) -> Any:
+async def open_cursor(db: Any) -> Any:
     return await db.cursor(NUMBERS, 3)
 
 
@@ -346,21 +351,21 @@ async def test_a_cursor_that_is_left_alone_is_closed(
 # Time and cancellation
 
 
-@pytest.mark.parametrize("how", ["open", "iterate", "fetch", "fetchrow", "forward"])
+@pytest.mark.parametrize("how", ["iterate", "fetch", "fetchrow", "forward"])
 async def test_timeouts(plain: Any, how: str) -> None:
     slow = "SELECT pg_sleep(3600) FROM generate_series(1, 3)"
-    with pytest.raises(TimeoutError):
+
+    async def wait() -> None:
         async with plain.transaction():
-            if how == "open":
-                await plain.execute("CREATE TEMP TABLE locked (a int)")
+            if how == "iterate":
                 await anext(aiter(plain.cursor(slow, timeout=0.05)))
-            elif how == "iterate":
-                async for _ in plain.cursor(slow, timeout=0.05):
-                    pytest.fail("a row came")
-            else:
-                cursor = await plain.cursor(slow)
-                arguments = () if how == "fetchrow" else (1,)
-                await getattr(cursor, how)(*arguments, timeout=0.05)
+                return
+            cursor = await plain.cursor(slow)
+            arguments = () if how == "fetchrow" else (1,)
+            await getattr(cursor, how)(*arguments, timeout=0.05)
+
+    with pytest.raises(TimeoutError):
+        await wait()
     assert await asyncio.wait_for(plain.fetchval("SELECT 1"), PATIENCE) == 1
     assert not plain.is_in_transaction()
 

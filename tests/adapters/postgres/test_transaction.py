@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.adapters.postgres._login import client, login
+from tests.adapters.postgres._login import login, opened
 from wirekit import ConnectionLost
 from wirekit.adapters import postgres as pg
 from wirekit.adapters.postgres import transaction as public
@@ -34,10 +34,10 @@ async def on_socket(server: RunningServer) -> Any:
 
 @pytest.fixture
 async def db(postgres: RunningServer) -> AsyncIterator[Any]:
-    opened: Any = await client(postgres)
-    await opened.execute("CREATE TEMP TABLE t (a int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)")
-    yield opened
-    await opened.close()
+    db: Any = await opened(postgres)
+    await db.execute("CREATE TEMP TABLE t (a int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)")
+    yield db
+    await db.close()
 
 
 async def rows(db: Any) -> list[int]:
@@ -51,6 +51,14 @@ async def assert_at_rest(db: Any) -> None:
     assert not db._ownership.held
     assert repr(db._ownership) == "<Ownership 0 holds, 0 wait>"
     assert not any(transaction.is_open for transaction in db._access.transactions)
+
+
+async def leave_with_an_error(db: Any, *commands: str) -> None:
+    """Run commands in a transaction that an exception leaves."""
+    async with db.transaction():
+        for command in commands:
+            await db.execute(command)
+        raise KeyError
 
 
 # What it does
@@ -67,9 +75,7 @@ async def test_it_commits(db: Any) -> None:
 
 async def test_it_rolls_back(db: Any) -> None:
     with pytest.raises(KeyError):
-        async with db.transaction():
-            await db.execute("INSERT INTO t VALUES (1)")
-            raise KeyError
+        await leave_with_an_error(db, "INSERT INTO t VALUES (1)")
     assert await rows(db) == []
     await assert_at_rest(db)
 
@@ -95,7 +101,7 @@ async def test_by_hand(db: Any) -> None:
 async def test_its_options(
     postgres15: RunningServer, isolation: Any, readonly: bool, deferrable: bool
 ) -> None:
-    db = await client(postgres15)
+    db = await opened(postgres15)
     options: Any = {"isolation": isolation, "readonly": readonly, "deferrable": deferrable}
     async with db.transaction(**options):
         level = (isolation or "read_committed").replace("_", " ")
@@ -109,15 +115,11 @@ async def test_savepoints(db: Any) -> None:
     async with db.transaction():
         await db.execute("INSERT INTO t VALUES (1)")
         with pytest.raises(pg.DivisionByZeroError):
-            async with db.transaction():
-                await db.execute("INSERT INTO t VALUES (2)")
-                await db.execute("SELECT 1/0")
+            await leave_with_an_error(db, "INSERT INTO t VALUES (2)", "SELECT 1/0")
         async with db.transaction():
             await db.execute("INSERT INTO t VALUES (3)")
             with pytest.raises(KeyError):
-                async with db.transaction():
-                    await db.execute("INSERT INTO t VALUES (4)")
-                    raise KeyError
+                await leave_with_an_error(db, "INSERT INTO t VALUES (4)")
             await db.execute("INSERT INTO t VALUES (5)")
     assert await rows(db) == [1, 3, 5]
     await assert_at_rest(db)
@@ -468,7 +470,7 @@ async def everything(db: Any, done: list[bool]) -> None:
     done.append(True)
 
 
-@pytest.mark.parametrize("way", [client, on_socket])
+@pytest.mark.parametrize("way", [opened, on_socket])
 async def test_cancelled_at_every_turn(postgres15: RunningServer, way: Any) -> None:
     db = await way(postgres15)
     await db.execute("CREATE TEMP TABLE t (a int)")
@@ -507,14 +509,14 @@ async def test_cancelled_while_a_task_of_the_block_has_the_connection(db: Any) -
             entered.set()
             await leave.wait()
 
+    children: list[asyncio.Task[None]] = []
+
     async def block() -> None:
-        nonlocal task
         async with db.transaction():
-            task = asyncio.create_task(child())
+            children.append(asyncio.create_task(child()))
             await entered.wait()
             await db.transaction().start()
 
-    task: asyncio.Task[None] | None = None
     victim = asyncio.create_task(block())
     await entered.wait()
     for _ in range(2):  # first what waits inside of the block, then the rollback, which waits too
@@ -523,10 +525,8 @@ async def test_cancelled_while_a_task_of_the_block_has_the_connection(db: Any) -
     await asyncio.wait([victim])
     assert victim.cancelled()
     leave.set()
-    assert task is not None
-    await task
-    while db._ownership.held:  # until it is rolled back after all
-        await asyncio.sleep(0.001)
+    await children[0]
+    assert await asyncio.wait_for(db.fetchval("SELECT 1"), PATIENCE) == 1  # behind the rollback
     await assert_at_rest(db)
 
 
@@ -534,14 +534,12 @@ async def test_a_rollback_that_is_cancelled_at_the_server_is_repeated(
     db: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As by a CancelRequest that was for what came before it.
-    async with AsyncExitStack() as stack:
-        transaction = db.transaction()
-        await stack.enter_async_context(transaction)
-        await db.execute("INSERT INTO t VALUES (1)")
-        monkeypatch.setattr(type(transaction), "_undoing", "SELECT 1/0")
-        with pytest.raises(pg.DivisionByZeroError):
-            await transaction._roll_back()
-        stack.pop_all()
+    transaction = db.transaction()
+    await transaction.start()
+    await db.execute("INSERT INTO t VALUES (1)")
+    monkeypatch.setattr(Transaction, "_undoing", "SELECT 1/0")
+    with pytest.raises(pg.DivisionByZeroError):
+        await transaction.rollback()
     await assert_at_rest(db)
     assert await rows(db) == []
 
@@ -549,12 +547,17 @@ async def test_a_rollback_that_is_cancelled_at_the_server_is_repeated(
 async def test_a_transaction_that_cannot_be_ended_ends_the_connection(
     postgres15: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    db: Any = await client(postgres15)
+    db: Any = await opened(postgres15)
     transaction = db.transaction()
     await transaction.start()
-    end = type(transaction)._end
-    monkeypatch.setattr(type(transaction), "_undoing", "SELECT 1")
-    monkeypatch.setattr(type(transaction), "_end", lambda self, _: end(self, "SELECT 1"))
+    end: Any = vars(Transaction)["_end"]
+
+    def in_vain(transaction: Transaction, command: str) -> None:
+        assert command == "ROLLBACK"
+        end(transaction, "SELECT 1")
+
+    monkeypatch.setattr(Transaction, "_undoing", "SELECT 1")
+    monkeypatch.setattr(Transaction, "_end", in_vain)
     await transaction.rollback()
     with pytest.raises(ConnectionLost, match="a transaction could not be rolled back"):
         await asyncio.wait_for(db.fetchval("SELECT 1"), PATIENCE)
@@ -567,8 +570,9 @@ async def test_a_transaction_that_cannot_be_ended_ends_the_connection(
 async def test_the_blocks_own_exception_is_not_hidden(
     postgres15: RunningServer, lost: bool
 ) -> None:
-    db: Any = await client(postgres15)
-    with pytest.raises(KeyError):
+    db: Any = await opened(postgres15)
+
+    async def block() -> None:
         async with db.transaction(), db.transaction():
             if lost:
                 with pytest.raises(ConnectionLost):
@@ -576,11 +580,14 @@ async def test_the_blocks_own_exception_is_not_hidden(
             else:
                 db.terminate()
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await block()
     assert not db._ownership.held
 
 
 async def test_a_commit_without_its_connection(postgres15: RunningServer) -> None:
-    db: Any = await client(postgres15)
+    db: Any = await opened(postgres15)
     transaction = db.transaction()
     with pytest.raises(pg.InterfaceError, match=r"Transaction.__aexit__\(\): the underlying"):
         async with transaction:
@@ -594,10 +601,10 @@ async def test_cut_off_at_every_turn(postgres15: RunningServer, end: str) -> Non
     done: list[bool] = []
     turns = 0
     async with AsyncExitStack() as stack:
-        other: Any = await client(postgres15, user="postgres")
+        other: Any = await opened(postgres15, user="postgres")
         stack.push_async_callback(other.close)
         while not done:
-            db: Any = await client(postgres15)
+            db: Any = await opened(postgres15)
             await db.execute("CREATE TEMP TABLE t (a int)")
             tasks = [asyncio.create_task(everything(db, done))]
             tasks += [asyncio.create_task(everything(db, [])) for _ in range(2)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.adapters.postgres._login import client
+from tests.adapters.postgres._login import opened
 from wirekit.adapters import postgres as pg
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def test_methods_are_asyncpgs(name: str) -> None:
 
 
 async def test_what_is_void_is_refused(postgres15: RunningServer) -> None:
-    db: Any = await client(postgres15)
+    db: Any = await opened(postgres15)
     for wrong in (dict, 3):
         with pytest.raises((pg.InterfaceError, TypeError)):
             db.cursor("SELECT 1", record_class=wrong)
@@ -55,9 +55,13 @@ async def test_what_is_void_is_refused(postgres15: RunningServer) -> None:
 
 
 async def test_query_loggers_are_told_of_transactions(postgres15: RunningServer) -> None:
-    db: Any = await client(postgres15)
+    db: Any = await opened(postgres15)
     logged: list[str] = []
-    with db.query_logger(lambda record: logged.append(record.query)):
+
+    def log(record: Any) -> None:
+        logged.append(record.query)
+
+    with db.query_logger(log):
         async with db.transaction():
             statement = await db.prepare("SELECT 1")
             await statement.fetchval()

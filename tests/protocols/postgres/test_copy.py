@@ -22,8 +22,6 @@ from wirekit.protocols.postgres import (
     CopyChunks,
     CopyData,
     CopyDone,
-    CopyFail,
-    CopyInResponse,
     CopyOutResponse,
     CopyProgress,
     CopyRows,
@@ -43,6 +41,7 @@ from wirekit.protocols.postgres import (
     StartupMessage,
     Sync,
     TextCodec,
+    TransactionStatus,
 )
 
 KEYS = RecordKeys(["id", "name"])
@@ -300,17 +299,25 @@ def test_the_next_copy_has_its_own_sink() -> None:
 
 
 @pytest.mark.parametrize("begin", [b"G", b"W"])
-def test_whether_ready_for_query_is_due(begin: bytes) -> None:
+def test_whether_a_sync_is_lacking(begin: bytes) -> None:
+    response = message(begin, pack("!bh", 0, 0))
+    error = message(b"E", b"SERROR\0C57014\0Mstopped\0\0")
     codec = asked()
-    assert not codec.ready_is_due
+    assert not codec.lacks_sync
     codec.send(Query(""))
-    assert codec.ready_is_due
-    codec.receive_data(message(begin, pack("!bh", 0, 0)) + FAILED)
-    assert not codec.ready_is_due
+    assert not codec.lacks_sync
+    codec.receive_data(response)
+    assert not codec.lacks_sync
+    codec.receive_data(error + message(b"Z", b"I"))
+    assert not codec.lacks_sync
+    # "The backend will ignore Flush and Sync messages received during copy-in mode."
     codec.send(Execute(""), Sync())
-    assert codec.ready_is_due
-    (event,) = codec.receive_data(message(begin, pack("!bh", 0, 0)))
-    assert not codec.ready_is_due
-    if isinstance(event, CopyInResponse):
-        codec.send(CopyFail("no"), Sync())
-        assert codec.ready_is_due
+    assert not codec.lacks_sync
+    codec.receive_data(response)
+    assert codec.lacks_sync
+    codec.receive_data(error)
+    assert codec.lacks_sync
+    codec.send(Sync())
+    assert not codec.lacks_sync
+    assert codec.receive_data(message(b"Z", b"I")) == [ReadyForQuery(TransactionStatus.IDLE)]
+    assert not codec.lacks_sync
