@@ -196,15 +196,10 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
             if kind is ReadyForQuery:
                 ended += 1
                 request = pending.popleft()
-                request.status = self.status = cast("ReadyForQuery", event).status
+                self.status = cast("ReadyForQuery", event).status
                 if not request.abandoned:
                     self._live -= 1
-                else:
-                    request.wake()
-                if request.on_end is not None:
-                    request.on_end(request)
-                if not request.future.done():
-                    request.future.set_result(request.events)
+                request.finish(self.status)
             elif kind in _AT_ANY_MOMENT and self._told(event):
                 if self.error is not None:
                     return
@@ -369,13 +364,7 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
         self._forget()
         pending, self._pending = self._pending, deque()
         for request in pending:
-            request.status = self.status
-            request.wake()
-            if request.on_end is not None:
-                request.on_end(request)
-            if not request.future.done():
-                request.future.set_exception(self.lost_error())
-                request.future.exception()  # whoever waits still gets it
+            request.finish(self.status, self.lost_error())
         self._live = 0
         self._wake_writers()
         if self.on_lost is not None:

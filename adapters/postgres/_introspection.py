@@ -77,5 +77,5 @@ def type_info(row: Record) -> TypeInfo:
     )
 
 
-def _char(value: Any) -> str:
+def _char(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -143,9 +143,7 @@ class Queries(Session):
         results: list[Any] = []
         for event in events:
             if isinstance(event, CommandComplete):
-                if event.error is not None:
-                    raise event.error
-                results += event.rows
+                results += rows_of(self._result(event))
         return results
 
     async def _send_rest(

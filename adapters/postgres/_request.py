@@ -59,6 +59,8 @@ class Request:
         self.status = status
         if self._end_waiter is not None and not self._end_waiter.done():
             self._end_waiter.set_result(None)
+        if self.on_end is not None:
+            self.on_end(self)
         if self.future.done():
             return
         if error is None:

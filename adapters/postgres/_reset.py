@@ -134,7 +134,10 @@ class Resetting(Listeners):
 
         That is for when the schema has changed, such as the attributes of a composite type.
         """
+        self._schema_changed()
+
+    def _schema_changed(self) -> None:
         if self._forget_schema_of_all is None:
-            self.forget_schema()
+            self._forget_types()
         else:
             self._forget_schema_of_all()

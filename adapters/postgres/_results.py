@@ -9,17 +9,26 @@ from wirekit.protocols.postgres import (
     CopyResponse,
     EmptyQueryResponse,
     ErrorResponse,
+    OutdatedType,
     PortalSuspended,
 )
 
-from .exceptions import InterfaceError, error_from_fields
+from .exceptions import InterfaceError, OutdatedSchemaCacheError, error_from_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wirekit.protocols.postgres import Event
 
-__all__ = ["Results", "checked_result", "copy_error", "last_tag", "raise_error", "rows_of"]
+__all__ = [
+    "Results",
+    "checked_result",
+    "copy_error",
+    "decoding_error",
+    "last_tag",
+    "raise_error",
+    "rows_of",
+]
 
 Results = CommandComplete | PortalSuspended | EmptyQueryResponse
 
@@ -58,8 +67,17 @@ def checked_result(event: Event | None) -> Results:
     """Return the event that ended an execution; raise what a decoder of its rows raised."""
     if isinstance(event, CommandComplete | PortalSuspended):
         if event.error is not None:
-            raise event.error
+            raise decoding_error(event.error)
         return event
     if isinstance(event, EmptyQueryResponse):
         return event
     raise copy_error()
+
+
+def decoding_error(error: Exception) -> Exception:
+    """Return what a caller gets for what a decoder of his rows raised."""
+    if isinstance(error, OutdatedType):
+        made = OutdatedSchemaCacheError(str(error), data_type=error.type_name)
+        made.__cause__ = error
+        return made
+    return error

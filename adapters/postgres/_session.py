@@ -33,6 +33,7 @@ from .exceptions import (
     InterfaceError,
     InvalidCachedStatementError,
     InvalidSQLStatementNameError,
+    OutdatedSchemaCacheError,
     UnsupportedClientFeatureError,
     error_from_fields,
 )
@@ -234,7 +235,7 @@ class Session:
             raise
         event = events[-1] if events else None
         if not isinstance(event, ErrorResponse):
-            return checked_result(event)
+            return self._result(event)
         if isinstance(events[0], CopyResponse):
             raise copy_error()
         stale = statement is None and self._drop_stale(prepared, event)
@@ -243,6 +244,13 @@ class Session:
             again = Session._execute  # which is not logged twice
             return await again(self, query, values, max_rows, record_class, prepared)
         raise error_from_fields(event.fields, query)
+
+    def _result(self, event: Event | None) -> Results:
+        try:
+            return checked_result(event)
+        except OutdatedSchemaCacheError:
+            self._schema_changed()
+            raise
 
     def _drop_stale(self, statement: Statement, event: ErrorResponse) -> bool:
         """Forget a statement if the error says that the server no longer has it as it was.
@@ -416,6 +424,9 @@ class Session:
         self._statements.clear()
         self._known_types.clear()
         self._types.forget()
+
+    def _schema_changed(self) -> None:
+        self._forget_types()
 
     # Guards
 

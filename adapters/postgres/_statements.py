@@ -105,10 +105,10 @@ class Statement:
         sync: bool = True,
     ) -> Sequence[Message | ExtendedQuery]:
         """Return the messages that run it with ``sink`` for its rows; see `execution`."""
-        try:
-            if self.name:
-                return (self._prepared.bind(values, sink, max_rows, sync),)
+        if not self.name:
             return [*self._parsed_anew(values, sink, max_rows, record_class), *[Sync()] * sync]
+        try:
+            return (self._prepared.bind(values, sink, max_rows, sync),)
         except LocalProtocolError as error:
             raise argument_error(error, len(self.parameter_types), len(values)) from error.__cause__
 
@@ -177,7 +177,7 @@ class Statement:
         return f"<Statement {self.name!r}>"
 
 
-def check_record_class(record_class: type[Record]) -> None:
+def check_record_class(record_class: type[Any]) -> None:
     """Check that a class can be made records of.
 
     Raises:

@@ -21,7 +21,15 @@ from ._type_map import TypeMap as TypeMap
 from ._type_map import builtin_type as builtin_type
 from .codec import *  # noqa: F403
 
-__all__ = ["PlainTextCodec", "Record", "RecordKeys", "TypeInfo", "TypeMap", "builtin_type"]
+__all__ = [
+    "OutdatedType",
+    "PlainTextCodec",
+    "Record",
+    "RecordKeys",
+    "TypeInfo",
+    "TypeMap",
+    "builtin_type",
+]
 __all__ += _backend.__all__
 __all__ += _codecs.__all__
 __all__ += _columns.__all__

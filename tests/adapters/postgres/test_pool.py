@@ -336,23 +336,22 @@ async def test_who_waits_for_a_transaction_of_a_released_connection(
 ) -> None:
     async with small(postgres15, max_size=1) as pool:
         connection = await pool.acquire()
-        transaction = connection.transaction()
-        await transaction.start()
-        query = connection.fetchval
+        go = asyncio.Event()
 
         async def stranger() -> Any:
-            return await query("SELECT pg_backend_pid()")
+            await go.wait()
+            return await connection.fetchval("SELECT 1")
 
-        # It was not started by the code in the transaction, so it has to wait.
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Task[Any]
-        started = loop.create_future()
-        loop.call_soon(lambda: started.set_result(asyncio.ensure_future(stranger())))
-        waiting = await started
+        waiting = asyncio.create_task(stranger())  # not by the code in the transaction
+        transaction = connection.transaction()
+        await transaction.start()
         statement = await connection.prepare("SELECT 1")
+        go.set()
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
         await pool.release(connection)
-        results = await asyncio.gather(waiting, return_exceptions=True)
-        assert isinstance(results[0], int | InterfaceError)
+        with pytest.raises(InterfaceError, match="released back to the pool"):
+            await waiting
         with pytest.raises(InterfaceError, match="released back to the pool"):
             await statement.fetchval()
         with pytest.raises(InterfaceError, match="released back to the pool"):

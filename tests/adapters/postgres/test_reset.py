@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.adapters.postgres._login import client
-from wirekit.adapters.postgres import ClosedError, InterfaceError, InterfaceWarning, Postgres
+from wirekit.adapters.postgres import (
+    ClosedError,
+    InterfaceError,
+    InterfaceWarning,
+    OutdatedSchemaCacheError,
+    Postgres,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -167,3 +173,22 @@ async def test_the_schema_has_changed(postgres15: RunningServer) -> None:
         await db.reload_schema_state()
         assert await db.fetchval(value) == ("1",)
         await db.execute("DROP TYPE changing")
+
+
+async def test_a_change_that_nobody_told(postgres15: RunningServer) -> None:
+    async with client(postgres15) as db, client(postgres15) as other:
+        await other.execute("CREATE TYPE outdated AS (a int)")
+        await other.execute("CREATE TABLE outdating (v outdated)")
+        await other.execute("INSERT INTO outdating VALUES (row(1)::outdated)")
+        query = "SELECT v FROM outdating"
+        assert await db.fetchval(query) == (1,)
+        await other.execute("ALTER TYPE outdated ADD ATTRIBUTE b text")
+        with pytest.raises(OutdatedSchemaCacheError, match="2 attributes where 1") as caught:
+            await db.fetchval(query)
+        assert caught.value.data_type_name == "outdated"
+        assert await db.fetchval(query) == (1, None)
+        await other.execute("ALTER TYPE outdated ADD ATTRIBUTE c text")
+        with pytest.raises(OutdatedSchemaCacheError):
+            await db.fetchmany(query, [()])
+        assert await db.fetchmany(query, [()]) == [((1, None, None),)]
+        await other.execute("DROP TABLE outdating; DROP TYPE outdated")
