@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .servers import RunningServer
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/sockets.md", "docs/redis.md"]
+PAGES = ["README.md", "docs/sockets.md", "docs/redis.md", "docs/postgres.md"]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -25,7 +25,9 @@ def _compiled(source: str, page: str) -> CodeType:
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_examples_run(page: str, redis_server: RunningServer) -> None:
+async def test_examples_run(
+    page: str, redis_server: RunningServer, postgres15: RunningServer
+) -> None:
     blocks = _BLOCK.findall((ROOT / page).read_text())
     assert blocks
     names: dict[str, Any] = {}
@@ -33,6 +35,8 @@ async def test_examples_run(page: str, redis_server: RunningServer) -> None:
         source = block.replace("localhost:6379", f"127.0.0.1:{redis_server.port}")
         source = source.replace('"localhost", 6379', f'"127.0.0.1", {redis_server.port}')
         source = source.replace("127.0.0.1:6379", f"127.0.0.1:{redis_server.port}")
+        source = source.replace("localhost:5432", f"127.0.0.1:{postgres15.port}")
+        source = source.replace("//app@", "//trust_user@").replace('user="app"', 'user="trust_user"')
         code = _compiled(source, page)
         result = eval(code, names)
         if code.co_flags & CO_COROUTINE:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from wirekit.protocols.postgres import Record
 
-from . import cursor, exceptions, pool, prepared_stmt, transaction, types
+from . import cursor as cursor
+from . import exceptions, types
+from . import pool as pool
+from . import prepared_stmt as prepared_stmt
+from . import transaction as transaction
 from ._client import Postgres
 from ._column_formats import Columns
 from ._connect import connect
+from ._pool import Pool, create_pool
 from ._replication import Replication, connect_replication
 from ._replication_commands import CreatedSlot, ReplicationSlot, SystemIdentity
 from ._replication_stream import ReplicationMessage, ReplicationStream
 from .exceptions import *  # noqa: F403
-from .pool import Pool, create_pool
 from .types import *  # noqa: F403
 
 Connection = Postgres

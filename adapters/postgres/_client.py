@@ -199,10 +199,8 @@ class Postgres(Copying, Transactions, Pipelining, Resetting, TypeCodecs, ColumnQ
 
     def terminate(self) -> None:
         """Close at once, without waiting for anything."""
-        connection = self._connection
-        if connection is not None:
-            connection.close()
-            connection.socket.abort()
+        if self._connection is not None:
+            self._connection.terminate()
 
     def is_closed(self) -> bool:
         """Return whether the connection is closed, or lost."""

@@ -13,7 +13,8 @@ from wirekit.protocols.postgres import (
 )
 
 from ._column_formats import COLUMN_FORMATS
-from ._session import Session, rows_of
+from ._results import rows_of
+from ._session import Session
 from ._statements import Statement
 from .exceptions import (
     InterfaceError,

@@ -339,14 +339,22 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Say goodbye, and close when it is sent; all who wait get an error."""
-        if self.error is not None:
-            return
+        if self.error is None:
+            self._say_goodbye()
+            self._socket.close()
+
+    def terminate(self) -> None:
+        """Say goodbye, and close at once; also from where no event loop runs."""
+        if self.error is None:
+            self._say_goodbye()
+        self._socket.abort()
+
+    def _say_goodbye(self) -> None:
         if not self._codec.copying:
             with suppress(LocalProtocolError):  # it never was open
                 self._write(self._codec.send_buffers(Terminate()), None)
                 self._flush()
         self._over(SocketClosed("connection is closed"))
-        self._socket.close()
 
     async def aclose(self) -> None:
         """Close, wait until it is done, and have the server end what was under way."""

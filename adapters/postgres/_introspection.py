@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .types import ServerVersion
 
-__all__ = ["type_info", "types_by_name", "types_by_oid"]
+__all__ = ["asks_for_types", "type_info", "types_by_name", "types_by_oid"]
 
 _TYPES = """
 SELECT
@@ -47,14 +47,26 @@ _BEFORE_14 = _TYPES.format(subtype="r.rngsubtype", join="r.rngtypid = t.oid").re
 )
 
 
+_BY_OID = "WHERE t.oid = ANY($1::pg_catalog.oid[])"
+_BY_NAME = "WHERE t.typname = $1 AND n.nspname = $2"
+_QUERIES = frozenset(
+    [query + where for query in (_SINCE_14, _BEFORE_14) for where in (_BY_OID, _BY_NAME)]
+)
+
+
 def types_by_oid(server_version: ServerVersion) -> str:
     """Return the query for types by their OIDs, ``$1::oid[]``."""
-    return _query(server_version) + "WHERE t.oid = ANY($1::pg_catalog.oid[])"
+    return _query(server_version) + _BY_OID
 
 
 def types_by_name(server_version: ServerVersion) -> str:
     """Return the query for one type by its name ``$1`` and schema ``$2``."""
-    return _query(server_version) + "WHERE t.typname = $1 AND n.nspname = $2"
+    return _query(server_version) + _BY_NAME
+
+
+def asks_for_types(query: str) -> bool:
+    """Return whether a query is one of these, whose own types are all built in."""
+    return query in _QUERIES
 
 
 def _query(server_version: ServerVersion) -> str:

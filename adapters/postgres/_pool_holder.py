@@ -86,9 +86,7 @@ class PoolConnectionHolder:
                     text = "connection was closed during its setup"
                     raise ConnectionDoesNotExistError(text)
             except BaseException:
-                # Nobody knows what state it is in.
-                proxy.detach()
-                self.terminate()
+                self.terminate()  # nobody knows what state it is in
                 raise
         self.proxy = proxy
         self.timeout = timeout

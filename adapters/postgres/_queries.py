@@ -107,7 +107,14 @@ class Queries(Session):
         self, query: str, args: Iterable[Sequence[Any]], record_class: type[Record] | None
     ) -> list[Any]:
         statement = self._statements.get(query) or await self._prepare(query)
-        return await self._run_many(statement, args, record_class)
+        try:
+            return await self._run_many(statement, args, record_class)
+        except PostgresError as error:
+            stale = self._drop_stale(statement, error)
+            again = stale and self._open_connection.status is TransactionStatus.IDLE
+            if not again or iter(args) is args:  # some of the arguments would be lacking
+                raise
+        return await self._run_many(await self._prepare(query), args, record_class)
 
     async def _run_many(
         self,

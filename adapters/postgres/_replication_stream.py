@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._connection import Connection, Request
     from ._walsender import Walsender
 
-__all__ = ["MessageReader", "ReplicationMessage", "ReplicationStream"]
+__all__ = ["ReplicationMessage", "ReplicationStream"]
 
 M = TypeVar("M")
 
@@ -44,7 +44,7 @@ class ReplicationMessage(NamedTuple, Generic[M]):
     message: M
 
 
-class MessageReader(Protocol[M]):
+class _Reader(Protocol[M]):
     """What makes messages of their bytes.
 
     Attributes:
@@ -86,7 +86,7 @@ class ReplicationStream(Generic[M]):
         self,
         walsender: Walsender,
         command: str,
-        reader: MessageReader[M],
+        reader: _Reader[M],
         *,
         status_interval: float,
         max_buffered: int,
@@ -133,6 +133,11 @@ class ReplicationStream(Generic[M]):
         if is_idle and self._confirmed >= self._given:
             return max(self._confirmed, self._skipped)
         return self._confirmed
+
+    @property
+    def buffered(self) -> int:
+        """About how many bytes wait to be iterated over."""
+        return self._buffered
 
     def confirm(self, lsn: int | str | None = None) -> None:
         """Confirm that what comes before ``lsn`` need not come again.

@@ -6,6 +6,7 @@ import asyncio
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from wirekit._errors import RemoteProtocolError
 from wirekit.protocols.postgres import (
     Close,
     CopyResponse,
@@ -23,7 +24,7 @@ from wirekit.protocols.postgres import (
     TypeMap,
 )
 
-from ._introspection import type_info, types_by_oid
+from ._introspection import asks_for_types, type_info, types_by_oid
 from ._ownership import Hold, Ownership
 from ._results import Results, checked_result, copy_error, last_tag, raise_error, rows_of
 from ._server_version import parse_server_version
@@ -61,6 +62,7 @@ __all__ = [
 ]
 
 _DESCRIBED = frozenset({RowDescription, NoData})
+_DEEPEST_TYPE = 100  # how many times a type may be of other types that are not known
 _BUILTIN = TypeMap()  # without any codecs of users
 _STALE = (InvalidCachedStatementError, InvalidSQLStatementNameError)
 
@@ -238,7 +240,7 @@ class Session:
             return self._result(event)
         if isinstance(events[0], CopyResponse):
             raise copy_error()
-        stale = statement is None and self._drop_stale(prepared, event)
+        stale = statement is None and self._drop_stale(prepared, error_from_fields(event.fields))
         if stale and request.status is TransactionStatus.IDLE:
             prepared = await self._prepare(query)
             again = Session._execute  # which is not logged twice
@@ -252,16 +254,17 @@ class Session:
             self._schema_changed()
             raise
 
-    def _drop_stale(self, statement: Statement, event: ErrorResponse) -> bool:
+    def _drop_stale(self, statement: Statement, error: Exception) -> bool:
         """Forget a statement if the error says that the server no longer has it as it was.
 
         The schema has changed, or it is another server's by now; in any case nothing has run.
         """
-        error = error_from_fields(event.fields)
-        if isinstance(error, InvalidCachedStatementError):
-            self._statements.clear()  # those that know the same table are stale as well
+        if not isinstance(error, _STALE):
+            return False
         self._statements.drop(statement)
-        return isinstance(error, _STALE)
+        if isinstance(error, InvalidCachedStatementError):
+            self._statements.clear()  # others may know the same table
+        return True
 
     # Statements
 
@@ -346,7 +349,8 @@ class Session:
                 parameter_types = event.types
             elif isinstance(event, RowDescription):
                 columns = event.columns
-        await self._introspect([*parameter_types, *[column.type for column in columns]])
+        if not asks_for_types(query):
+            await self._introspect([*parameter_types, *[column.type for column in columns]])
         return Statement(
             name,
             query,
@@ -378,10 +382,10 @@ class Session:
     # Types
 
     def _codec(self, oid: int) -> TypeCodec:
-        return _required(self._types.codec(oid), oid)
+        return _required(self._types.codec, oid)
 
     def _parameter_codec(self, oid: int) -> TypeCodec:
-        return _required(self._types.parameter_codec(oid), oid)
+        return _required(self._types.parameter_codec, oid)
 
     def _codecs(self, columns: Sequence[Column]) -> list[TypeCodec]:
         return [self._codec(column.type) for column in columns]
@@ -389,17 +393,20 @@ class Session:
     async def _introspect(self, oids: Iterable[int]) -> None:
         """Learn about the types among these that are not known, and what they are made of."""
         wanted = set(oids)
-        while missing := self._types.missing(wanted):
-            known = [self._known_types[oid] for oid in missing if oid in self._known_types]
-            unknown = [oid for oid in missing if oid not in self._known_types]
+        for _ in range(_DEEPEST_TYPE):
+            missing = self._types.missing(wanted)
+            if not missing:
+                return
+            found = {oid: self._known_types[oid] for oid in missing if oid in self._known_types}
+            unknown = [oid for oid in missing if oid not in found]
             if unknown:
                 query = types_by_oid(self._server_version)
-                infos = await self._catalogue(query, (unknown,))
-                if not infos:
-                    raise UnsupportedClientFeatureError(f"there are no types with OIDs {unknown}")
-                self._known_types.update({info.oid: info for info in infos})
-                known += infos
-            self._types.add(known)
+                found.update({info.oid: info for info in await self._catalogue(query, (unknown,))})
+            if not found.keys() >= set(missing):
+                raise UnsupportedClientFeatureError(f"there are no types with OIDs {unknown}")
+            self._types.add(found[oid] for oid in missing)
+            self._known_types.update(found)
+        raise UnsupportedClientFeatureError("a type that is made of ever more types")
 
     async def _catalogue(self, query: str, values: Sequence[Any]) -> list[TypeInfo]:
         """Run a query about types; its own values go through no codecs of the user's."""
@@ -409,7 +416,7 @@ class Session:
             prepared.name,
             query,
             oids,
-            [_required(_BUILTIN.parameter_codec(oid), oid) for oid in oids],
+            [_required(_BUILTIN.parameter_codec, oid) for oid in oids],
             prepared.columns,
             _builtin_codecs,
         )
@@ -417,7 +424,10 @@ class Session:
             found = await self._pipeline.run_now(statement, values)
         else:
             found = await self._execute(query, values, 0, Record, statement)
-        return [type_info(row) for row in rows_of(found)]
+        try:
+            return [type_info(row) for row in rows_of(found)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnsupportedClientFeatureError("the server says odd things about types") from error
 
     def _forget_types(self) -> None:
         """Forget what is known of types and statements, as they may have changed."""
@@ -437,14 +447,20 @@ class Session:
             raise self._connection.lost_error()
 
 
-def _required(codec: TypeCodec | None, oid: int) -> TypeCodec:
+def _required(find: Callable[[int], TypeCodec | None], oid: int) -> TypeCodec:
+    try:
+        codec = find(oid)
+    except RemoteProtocolError as error:  # types that cannot be
+        raise UnsupportedClientFeatureError(
+            f"no codec for the type with OID {oid}: {error}"
+        ) from None
     if codec is None:
         raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
     return codec
 
 
 def _builtin_codecs(columns: Sequence[Column]) -> list[TypeCodec]:
-    return [_required(_BUILTIN.codec(column.type), column.type) for column in columns]
+    return [_required(_BUILTIN.codec, column.type) for column in columns]
 
 
 def check_query(query: object) -> None:

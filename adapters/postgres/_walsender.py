@@ -16,7 +16,7 @@ from wirekit.protocols.postgres import (
 )
 
 from ._client import Dialler, Postgres
-from ._session import raise_error
+from ._results import raise_error
 from .exceptions import InterfaceError, UnsupportedClientFeatureError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._connection import Connection, Request
     from ._settings import Settings
 
-__all__ = ["Stream", "Walsender"]
+__all__ = ["Walsender"]
 
 _OWN_TEMPORARY = """
 SELECT 1 FROM pg_catalog.pg_replication_slots WHERE temporary AND active_pid = pg_backend_pid()
@@ -37,7 +37,7 @@ _START_NOWHERE = "START_REPLICATION PHYSICAL FFFFFFFF/FFFFFFFF"
 _TIMEOUT = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'"
 
 
-class Stream(Protocol):
+class _Stream(Protocol):
     """What is on the connection from START_REPLICATION to the end of its answer."""
 
     @property
@@ -60,7 +60,7 @@ class Walsender(Postgres):
     def __init__(self, socket: SocketLike | None = None, **options: Any) -> None:
         super().__init__(socket, **options)
         self._settings = replace(self._settings, replication="database")
-        self._stream: Stream | None = None
+        self._stream: _Stream | None = None
         self._has_streamed = False
         self._forgetting: asyncio.Future[list[Event]] | None = None
         self._unknown: set[int] = set()
@@ -107,7 +107,7 @@ class Walsender(Postgres):
     # Streaming
 
     async def start_streaming(
-        self, command: str, stream: Stream, on_event: Callable[[Event], None]
+        self, command: str, stream: _Stream, on_event: Callable[[Event], None]
     ) -> tuple[Connection, Request]:
         """Send START_REPLICATION; nothing else can be sent until `streaming_ended`.
 

@@ -11,6 +11,7 @@ from ._builtin_types import TypeInfo as TypeInfo
 from ._codecs import *  # noqa: F403
 from ._columns import *  # noqa: F403
 from ._copy import *  # noqa: F403
+from ._faults import OutdatedType as OutdatedType
 from ._frontend import *  # noqa: F403
 from ._query import *  # noqa: F403
 from ._record import Record as Record

@@ -92,12 +92,16 @@ class PreparedQuery:
         The ``count`` of what is returned is 0 when there are no more rows.
 
         Raises:
-            InvalidValue, LocalProtocolError: as `bind`.
+            InvalidValue, LocalProtocolError: as `bind`; the ``row`` of an InvalidRow says which.
         """
         out = bytearray()
         count = 0
         for values in rows:
-            self._append(out, values, 0)
+            try:
+                self._append(out, values, 0)
+            except InvalidRow as exc:
+                exc.row = count
+                raise
             count += 1
             if len(out) >= size:
                 break

@@ -34,9 +34,11 @@ class InvalidRow(LocalProtocolError):
 
     Attributes:
         row: which of many rows, from 0.
+        count: how many values were given; None if they are in no order.
     """
 
     row = 0
+    count: int | None = None
 
 
 class InvalidValue(InvalidRow):
@@ -239,13 +241,14 @@ class RowWriter:
             InvalidRow: there are more or fewer than codecs, or they are in no order.
         """
         if type(values) is not tuple and type(values) is not list:
-            if isinstance(values, (dict, set, frozenset)):
-                raise InvalidRow(f"a row is a sequence of values, not a {type(values).__name__}")
+            if isinstance(values, (dict, set, frozenset)) or not hasattr(values, "__iter__"):
+                raise InvalidRow(f"a row is a sequence of values, not of type {type(values).__name__}")
             values = tuple(values)
         count = len(self._codecs)
         if len(values) != count:
-            text = f"{count} values are wanted, and {len(values)} were given"
-            raise InvalidRow(text)
+            exc = InvalidRow(f"{count} values are wanted, and {len(values)} were given")
+            exc.count = len(values)
+            raise exc
         size = len(out)
         number = 0
         try:

@@ -128,7 +128,8 @@ async def test_many_calls_at_once_on_one_cursor(plain: Any) -> None:
 async def test_only_one_task_waits_for_the_next_row(plain: Any) -> None:
     async with plain.transaction():
         numbers = aiter(plain.cursor(NUMBERS, 3))
-        first, second = await asyncio.gather(anext(numbers), anext(numbers), return_exceptions=True)
+        both = asyncio.gather(anext(numbers), anext(numbers), return_exceptions=True)
+        first, second = cast("list[Any]", await both)
         assert first["i"] == 1
         assert isinstance(second, pg.InterfaceError)
         assert str(second) == "cannot perform operation: another operation is in progress"

@@ -55,7 +55,7 @@ OTHERS = [
     "SELECT 'COPY t FROM STDIN'",
     "COPY t FROM '/tmp/stdin'",
     "COPY t TO PROGRAM 'cat > stdout'",
-    'COPY (SELECT "copy" FROM stdin) TO \'/tmp/stdout\'',
+    "COPY (SELECT \"copy\" FROM stdin) TO '/tmp/stdout'",
     "COPY t FROM 'file' WHERE a IS DISTINCT FROM stdin",
     "EXPLAIN COPY t FROM STDIN",
     "COPY stdin",

@@ -43,6 +43,10 @@ class Subject(Outgoing):
         return wirekit.ConnectionLost(str(self.error))
 
 
+def new_outgoing(transport: Transport) -> Any:
+    return Subject(transport)
+
+
 @pytest.fixture
 def transport() -> Iterator[Transport]:
     made = Transport()
@@ -57,7 +61,7 @@ def request(*, abandoned: bool = False) -> Request:
 
 
 async def test_one_turn_is_one_write(transport: Transport) -> None:
-    outgoing = Subject(transport)
+    outgoing = new_outgoing(transport)
     outgoing._write([b"a", b"b"], None)
     outgoing._write([b"c"], None)
     assert transport.written == []
@@ -66,7 +70,7 @@ async def test_one_turn_is_one_write(transport: Transport) -> None:
 
 
 async def test_at_once(transport: Transport) -> None:
-    outgoing = Subject(transport)
+    outgoing = new_outgoing(transport)
     assert outgoing._write_at_once([b"a"])
     assert transport.written == [b"a"]
     assert not outgoing._write_at_once([b"a", b"b"])
@@ -82,7 +86,7 @@ async def test_at_once(transport: Transport) -> None:
 
 
 async def test_large_pieces_go_in_slices_as_there_is_room(transport: Transport) -> None:
-    outgoing = Subject(transport)
+    outgoing = new_outgoing(transport)
     transport.room = 300_000
     large = bytes(range(256)) * 4000
     outgoing._write([b"a", b"b", large, b"c"], None)
@@ -105,7 +109,7 @@ async def test_large_pieces_go_in_slices_as_there_is_room(transport: Transport) 
 
 
 async def test_who_waits_for_room_and_is_cancelled_leaves_nothing(transport: Transport) -> None:
-    outgoing = Subject(transport)
+    outgoing = new_outgoing(transport)
     outgoing.pause_writing()
     for _ in range(100):
         with pytest.raises(TimeoutError):
@@ -122,7 +126,7 @@ async def test_who_waits_for_room_and_is_cancelled_leaves_nothing(transport: Tra
 
 
 async def test_who_waits_for_room_gets_the_error_of_the_end(transport: Transport) -> None:
-    outgoing = Subject(transport)
+    outgoing = new_outgoing(transport)
     outgoing.pause_writing()
     waiting = asyncio.create_task(outgoing.written())
     await asyncio.sleep(0)
@@ -141,7 +145,7 @@ async def test_who_waits_for_room_gets_the_error_of_the_end(transport: Transport
 
 
 async def test_holding_back(transport: Transport) -> None:
-    outgoing = Subject(transport)
+    outgoing = new_outgoing(transport)
     outgoing._write([b"before"], None)
     outgoing._hold_back()
     given_up, live = request(abandoned=True), request()
@@ -166,7 +170,7 @@ async def test_holding_back(transport: Transport) -> None:
 
 
 async def test_reading_is_paused_and_resumed(transport: Transport) -> None:
-    outgoing = Subject(transport)
+    outgoing = new_outgoing(transport)
     outgoing.pause_reading()
     assert transport.paused == 1
     outgoing.resume_reading()

@@ -40,7 +40,10 @@ async def turns(count: int) -> None:
 def assert_typed(error: object) -> None:
     """It is an error of ours, and those who catch asyncpg's catch it too."""
     assert isinstance(error, wirekit.Error), repr(error)
-    theirs = (postgres.PostgresError, postgres.InterfaceError, OSError)
+    theirs = (
+        *(postgres.PostgresError, postgres.InterfaceError, postgres.InternalClientError),
+        *(OSError,),
+    )
     assert isinstance(error, theirs), repr(error)
 
 
