@@ -12,6 +12,7 @@ python := $(VENV)/bin/python
 compile := $(strip $(COMPILE))
 fuzz_seconds := $(strip $(FUZZ_SECONDS))
 pip := $(python) -m pip --disable-pip-version-check --no-input
+of_codecs := tests/protocols tests/adapters tests/interop tests/fuzz tests/test_docs.py
 codecs := $(wildcard protocols/*.py protocols/*.pxd protocols/*/*.py protocols/*/*.pxd)
 say := @printf '\n==> %s\n'
 
@@ -33,12 +34,13 @@ test: $(VENV)/.with-test $(VENV)/.with-fuzz ## run all tests, on compiled and on
 	if [ -z "$$missing" ]; then \
 		$(MAKE) compiled && \
 		printf '\n==> testing on the compiled codecs\n' && \
-		$(python) -m pytest --codecs=compiled $(PYTEST_OPTIONS); \
+		$(python) -m pytest --codecs=compiled $(PYTEST_OPTIONS) && \
+		printf '\n==> testing on the pure codecs what knows a codec\n' && \
+		$(python) -m pytest --codecs=pure $(PYTEST_OPTIONS) $(of_codecs); \
 	else \
-		printf '\n==> testing pure Python only: %s\n' "$$missing"; \
+		printf '\n==> testing pure Python only: %s\n' "$$missing" && \
+		$(python) -m pytest --codecs=pure $(PYTEST_OPTIONS); \
 	fi
-	$(say) 'testing on the pure codecs'
-	@$(python) -m pytest --codecs=pure $(PYTEST_OPTIONS)
 	@if [ -s $(VENV)/.with-fuzz ]; then \
 		cat $(VENV)/.with-fuzz; \
 	else \

@@ -36,7 +36,9 @@ async def test_examples_run(
         source = source.replace('"localhost", 6379', f'"127.0.0.1", {redis_server.port}')
         source = source.replace("127.0.0.1:6379", f"127.0.0.1:{redis_server.port}")
         source = source.replace("localhost:5432", f"127.0.0.1:{postgres15.port}")
-        source = source.replace("//app@", "//trust_user@").replace('user="app"', 'user="trust_user"')
+        source = source.replace("//app@", "//trust_user@").replace(
+            'user="app"', 'user="trust_user"'
+        )
         code = _compiled(source, page)
         result = eval(code, names)
         if code.co_flags & CO_COROUTINE:

@@ -47,7 +47,7 @@ def imports_from(importer: str, module: str) -> set[str]:
     alias = module.rpartition(".")[2]
     for node in ast.walk(ast.parse(MODULES[importer].read_text())):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == alias:
-            found.add(node.attr)  # of `from package import module`
+            found.update({node.attr} - {"__all__"})  # of `from package import module`
         elif isinstance(node, ast.ImportFrom):
             base = importer.split(".")[: -node.level] if node.level else []
             if ".".join([*base, node.module or ""]) == module:
@@ -104,7 +104,8 @@ def test_package_exports_what_its_modules_define(package: str) -> None:
         assert name in (literal_all(module) or []), f"{name} is not in the __all__ of {module}"
     exported = literal_all(f"{package}.__init__")
     if exported is not None:
-        assert set(exported) == {name for _, name in imported}
+        # There may be more, from other packages or under another library's name.
+        assert set(exported) >= {name for _, name in imported}
 
 
 @pytest.mark.parametrize("package", [name for name in PACKAGES if name != "wirekit"])

@@ -13,9 +13,12 @@ from . import exceptions, types
 from . import pool as pool
 from . import prepared_stmt as prepared_stmt
 from . import transaction as transaction
+from ._authentication import AuthenticationRefused
 from ._client import Postgres
 from ._column_formats import Columns
 from ._connect import connect
+from ._listeners import LoggedQuery
+from ._oauth import OAuthRequest, OAuthTokenRejected
 from ._pool import Pool, create_pool
 from ._replication import Replication, connect_replication
 from ._replication_commands import CreatedSlot, ReplicationSlot, SystemIdentity
@@ -26,9 +29,13 @@ from .types import *  # noqa: F403
 Connection = Postgres
 
 __all__ = [
+    "AuthenticationRefused",
     "Columns",
     "Connection",
     "CreatedSlot",
+    "LoggedQuery",
+    "OAuthRequest",
+    "OAuthTokenRejected",
     "Pool",
     "Postgres",
     "Record",

@@ -54,6 +54,8 @@ __all__ = ["Connection", "Request"]
 
 _SMALLEST_READ = 8192
 _LARGEST_READ = 524288
+_MOST_SETTINGS = 1000  # a server reports about 15 of its settings
+_MOST_SETTINGS_SIZE = 1 << 20  # characters of all together
 _AT_ANY_MOMENT = frozenset({ParameterStatus, NoticeResponse, NotificationResponse, ErrorResponse})
 
 
@@ -218,7 +220,11 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
     def _told(self, event: Event) -> bool:
         """Take what comes at any moment; return False if it is an answer."""
         if isinstance(event, ParameterStatus):
-            self.settings[event.name] = event.value
+            settings = self.settings
+            settings[event.name] = event.value
+            size = sum(map(len, settings)) + sum(map(len, settings.values()))
+            if len(settings) > _MOST_SETTINGS or size > _MOST_SETTINGS_SIZE:
+                self.fail(RemoteProtocolError("the server reports too many settings"))
             if event.name == "client_encoding" and event.value.upper() not in ("UTF8", "UTF-8"):
                 text = f"client_encoding was set to {event.value}; only UTF8 is spoken here"
                 self.fail(LocalProtocolError(text))
@@ -331,6 +337,12 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
             return connection_error(_because(ConnectionLost(str(error)), error))
         return connection_error(cast("TransportError | RemoteProtocolError", error))
 
+    def _ended_error(self) -> Exception:
+        """Return the error for whoever waits for an answer."""
+        if isinstance(self.error, SocketClosed):
+            return connection_error(SocketClosed("connection was closed in the middle of operation"))
+        return self.lost_error()
+
     def fail(self, error: TransportError | ProtocolError) -> None:
         """Give the connection up at once; all who wait get the error."""
         if self.error is None:
@@ -372,7 +384,7 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
         self._forget()
         pending, self._pending = self._pending, deque()
         for request in pending:
-            request.finish(self.status, self.lost_error())
+            request.finish(self.status, self._ended_error())
         self._live = 0
         self._wake_writers()
         if self.on_lost is not None:

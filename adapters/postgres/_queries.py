@@ -16,6 +16,7 @@ from wirekit.protocols.postgres import (
 
 from ._results import raise_error, rows_of
 from ._session import Session, check_query
+from .exceptions import PostgresError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -135,7 +136,7 @@ class Queries(Session):
             anew = () if statement.name else (statement.parse(),)
             request = connection.request(*anew, first)
             try:
-                await self._send_rest(connection, request, statement, rows, sink)
+                await self._send_rest(connection, request, statement, rows, sink, first.count)
             except BaseException as error:
                 self._undo_many(connection)
                 if isinstance(error, Exception) and connection.error is None:
@@ -160,13 +161,15 @@ class Queries(Session):
         statement: Statement,
         rows: Iterator[Any],
         sink: RowSink | None,
+        sent: int,
     ) -> None:
         failed = False
         while not failed:
             await connection.written()
-            batch = statement.many(rows, sink, _BATCH)
+            batch = statement.many(rows, sink, _BATCH, start=sent)
             if not batch.count:
                 return
+            sent += batch.count
             failed = any(isinstance(event, ErrorResponse) for event in request.events)
             if not failed:
                 connection.send(batch)

@@ -296,7 +296,8 @@ class ReplicationStream(Generic[M]):
                 connection.send(CopyDone())
                 return
             self._timer = self._loop.call_later(self._interval, self._tick)
-            self._begun.set_result(None)
+            if not self._begun.done():
+                self._begun.set_result(None)
         elif isinstance(event, CopyDone) and connection.copying:
             connection.send(CopyDone())  # the server ends it of its own accord
 

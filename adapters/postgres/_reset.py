@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import TypeInfo
 
+    from ._resource import Access
+
 __all__ = ["Resetting"]
 
 _RESET = (
@@ -31,6 +33,7 @@ _RESET_OF_OTHERS = {"padb_revision": ("RESET ALL;",), "crdb_version": (), "crate
 class Resetting(Listeners):
     """The part of the client that cleans up, for pools above all."""
 
+    _access: Access
     _forget_schema_of_all: Callable[[], None] | None = None  # the pool's
 
     async def reset(self, *, timeout: float | None = None) -> None:
@@ -60,8 +63,10 @@ class Resetting(Listeners):
             # What is under way may begin a transaction, or end it.
             await self._answer(connection.request(Sync(), protected=True))
         if connection.status is not TransactionStatus.IDLE:
-            text = f"Resetting connection with an active transaction {self!r}"
-            asyncio.get_running_loop().call_exception_handler({"message": text})
+            transactions = self._access.transactions
+            if not transactions or not transactions[0].is_managed:  # a block comes to its end yet
+                text = f"Resetting connection with an active transaction {self!r}"
+                asyncio.get_running_loop().call_exception_handler({"message": text})
             await self._query("ROLLBACK", protected=True)
         self._ownership.give_up()
 

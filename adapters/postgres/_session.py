@@ -263,7 +263,7 @@ class Session:
             return False
         self._statements.drop(statement)
         if isinstance(error, InvalidCachedStatementError):
-            self._statements.clear()  # others may know the same table
+            self._schema_changed()  # others may know the same table
         return True
 
     # Statements
@@ -478,9 +478,13 @@ def _checked_timeout(name: str, timeout: float | None) -> float | None:
 
 
 def _positive(timeout: float) -> float:
-    if isinstance(cast("object", timeout), bool):
-        raise ValueError("invalid timeout value: expected non-negative float")
-    return max(0.0, float(timeout))
+    try:
+        if not isinstance(cast("object", timeout), bool):
+            return max(0.0, float(timeout))
+    except ValueError:
+        pass
+    text = f"invalid timeout value: expected non-negative float (got {timeout!r})"
+    raise ValueError(text)
 
 
 def _checked_size(name: str, size: float) -> Any:

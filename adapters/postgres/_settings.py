@@ -175,9 +175,12 @@ async def _start(connection: Connection, settings: Settings) -> Opened:
         remote_address=socket.remote_address,
     )
     events: asyncio.Queue[Event | None] = asyncio.Queue()
+    count = 0
 
     def take(event: Event) -> None:
-        if events.qsize() > _MOST_EVENTS:
+        nonlocal count
+        count += 1
+        if count > _MOST_EVENTS:
             connection.fail(RemoteProtocolError("the server says too much before it is ready"))
         events.put_nowait(event)
 

@@ -13,6 +13,7 @@ from wirekit.protocols.postgres import (
     Describe,
     DescribedRowReader,
     Execute,
+    InvalidRow,
     InvalidValue,
     Parse,
     PreparedQuery,
@@ -74,10 +75,8 @@ class Statement:
         self._result_formats = [codec.format for codec in self._codecs]
         self._prepared = PreparedQuery(name, self.writer, self._result_formats)
 
-    def reader(self, record_class: type[Record]) -> RowReader | None:
-        """Return what makes the records, None if there are no columns."""
-        if not self.columns:
-            return None
+    def reader(self, record_class: type[Record]) -> RowReader:
+        """Return what makes the records; without columns they are empty."""
         reader = self._readers.get(record_class)
         if reader is None:
             check_record_class(record_class)
@@ -110,7 +109,7 @@ class Statement:
         try:
             return (self._prepared.bind(values, sink, max_rows, sync),)
         except LocalProtocolError as error:
-            raise argument_error(error, len(self.parameter_types), len(values)) from error.__cause__
+            raise argument_error(error, len(self.parameter_types)) from error.__cause__
 
     def bind(self, portal: str, values: Sequence[Any]) -> list[Message]:
         """Return the messages that make a portal of this name, without a Sync."""
@@ -118,7 +117,7 @@ class Statement:
         try:
             self.writer.write(out, values)
         except LocalProtocolError as error:
-            raise argument_error(error, len(self.parameter_types), len(values)) from error.__cause__
+            raise argument_error(error, len(self.parameter_types)) from error.__cause__
         formats = self.writer.formats
         bind = Bind(portal, self.name, formats, len(formats), out, self._result_formats)
         if self.name:
@@ -135,8 +134,12 @@ class Statement:
         """Return the message that makes the statement."""
         return Parse(self.name, self.query, self.parameter_types)
 
-    def many(self, rows: Iterator[Any], sink: RowSink | None, size: int) -> ExtendedQuery:
+    def many(
+        self, rows: Iterator[Any], sink: RowSink | None, size: int, *, start: int = 0
+    ) -> ExtendedQuery:
         """Return executions for rows from an iterator, up to ``size`` bytes; see `PreparedQuery`.
+
+        The first of them has the number ``start``.
 
         Raises:
             QueryArgumentError, InterfaceError: see `execution`.
@@ -144,8 +147,7 @@ class Statement:
         try:
             return self._prepared.bind_many(rows, sink, size, False)
         except LocalProtocolError as error:
-            wanted = len(self.parameter_types)
-            raise argument_error(error, wanted, wanted) from error.__cause__
+            raise argument_error(error, len(self.parameter_types), start) from error.__cause__
 
     def _parsed_anew(
         self, values: Sequence[Any], sink: RowSink | None, max_rows: int, record_class: type[Record]
@@ -165,9 +167,8 @@ class Statement:
             same = [(column.name, column.type) for column in columns] == [
                 (column.name, column.type) for column in self.columns
             ]
-            reader = self.reader(record_class) if same else None
-            if reader is not None:
-                return reader
+            if same:
+                return self.reader(record_class)
             keys = RecordKeys([column.name for column in columns])
             return RowReader(keys, self._find_codecs(columns), record_class)
 
@@ -189,17 +190,32 @@ def check_record_class(record_class: type[Any]) -> None:
         raise InterfaceError("record_class must not redefine __new__ or __init__")
 
 
-def argument_error(error: LocalProtocolError, wanted: int, given: int) -> Exception:
-    """Return the error for arguments that cannot be sent."""
+def argument_error(
+    error: LocalProtocolError, wanted: int, start: int | None = None
+) -> Exception:
+    """Return the error for arguments that cannot be sent.
+
+    Args:
+        error: what the writer says.
+        wanted: how many the query has.
+        start: the number of the first of executemany's rows that it was given.
+    """
+    if not isinstance(error, InvalidRow):
+        return InterfaceError(str(error))
+    element = "" if start is None else f"element #{start + error.row}"
     if isinstance(error, InvalidValue):
-        what = f"{error.given} ({error.__cause__})"
-        text = f"invalid input for query argument ${error.number + 1}: {what}"
+        where = f"${error.number + 1}"
+        if element:
+            where += f" in {element} of executemany() sequence"
+        text = f"invalid input for query argument {where}: {error.given} ({error.__cause__})"
         return QueryArgumentError(text)
-    if wanted != given:
-        text = f"the server expects {wanted} argument{'s' * (wanted != 1)} for this query, {given}"
-        text += " was passed" if given == 1 else " were passed"
-        return InterfaceError(text)
-    return InterfaceError(str(error))
+    given = error.count
+    if given is None:
+        text = f"invalid input in executemany() argument sequence {element}: {error}"
+        return QueryArgumentError(text)
+    text = f"the server expects {wanted} argument{'s' * (wanted != 1)} for this query, {given}"
+    text += " was passed" if given == 1 else " were passed"
+    return InterfaceError(text)
 
 
 class StatementCache:

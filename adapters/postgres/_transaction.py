@@ -238,6 +238,11 @@ class Transaction(Resource):
         return self._isolation
 
     @property
+    def is_managed(self) -> bool:
+        """Whether an ``async with`` block is what it lasts for."""
+        return self._managed
+
+    @property
     def is_open(self) -> bool:
         """Whether the connection is held for it."""
         return self._hold is not None and not self._hold.released
@@ -266,6 +271,7 @@ class Transaction(Resource):
         except BaseException:
             self._state = TransactionState.FAILED
             if self.is_open:
+                _shut(hold)  # its task may be over before that has its turn
                 task = asyncio.create_task(self._end_in_turn(hold))
                 access.tasks.add(task)
                 task.add_done_callback(access.tasks.discard)

@@ -21,6 +21,7 @@ __all__ = [
     "ENCRYPTION",
     "EXECUTE",
     "FUNCTION_CALL",
+    "GSS_ENCRYPTION",
     "NAMES",
     "NOTHING",
     "PARSE",
@@ -43,6 +44,7 @@ QUERY = 9
 FUNCTION_CALL = 10
 STARTUP = 11
 ENCRYPTION = 12
+GSS_ENCRYPTION = 13
 
 NAMES = {
     NOTHING: "nothing",
@@ -57,7 +59,8 @@ NAMES = {
     QUERY: "the result of Query",
     FUNCTION_CALL: "FunctionCallResponse",
     STARTUP: "the answer to StartupMessage",
-    ENCRYPTION: "the answer to the encryption request",
+    ENCRYPTION: "the answer to SSLRequest",
+    GSS_ENCRYPTION: "the answer to GSSENCRequest",
 }
 
 # Directions in which CopyData may go, as bits; the third one stays until the command ends.

@@ -1,6 +1,6 @@
 from wirekit.protocols.postgres._codecs cimport TypeCodec
 
 
-cdef malformed(name, fault)
-cdef wrong_length(name, Py_ssize_t length)
-cdef only_text(name, TypeCodec codec)
+cpdef malformed(name, fault)
+cpdef wrong_length(name, Py_ssize_t length)
+cpdef only_text(name, TypeCodec codec)

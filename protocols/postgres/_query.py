@@ -10,6 +10,7 @@ from wirekit._errors import LocalProtocolError
 from wirekit.protocols import _native
 
 from ._frontend import Bind
+from ._rows import InvalidRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,6 +13,7 @@ cdef int DESCRIBE_STATEMENT
 cdef int ENCRYPTION
 cdef int EXECUTE
 cdef int FUNCTION_CALL
+cdef int GSS_ENCRYPTION
 cdef int NOTHING
 cdef int QUERY
 cdef int STARTUP

@@ -17,6 +17,7 @@ from ._due import (
     ENCRYPTION,
     EXECUTE,
     FUNCTION_CALL,
+    GSS_ENCRYPTION,
     NOTHING,
     QUERY,
     STARTUP,
@@ -239,7 +240,7 @@ class Requests:
             self._due.append(STARTUP)
         elif kind is _frontend.SSLRequest or kind is _frontend.GSSENCRequest:
             self._state = _WAITS_FOR_ENCRYPTION
-            self._due.append(ENCRYPTION)
+            self._due.append(ENCRYPTION if kind is _frontend.SSLRequest else GSS_ENCRYPTION)
         else:
             raise self._refuse_output(message)
         self._sinks.append(None)

@@ -242,13 +242,13 @@ class RowWriter:
         """
         if type(values) is not tuple and type(values) is not list:
             if isinstance(values, (dict, set, frozenset)) or not hasattr(values, "__iter__"):
-                raise InvalidRow(f"a row is a sequence of values, not of type {type(values).__name__}")
+                raise InvalidRow(f"expected a sequence, got {type(values).__name__}")
             values = tuple(values)
         count = len(self._codecs)
         if len(values) != count:
-            exc = InvalidRow(f"{count} values are wanted, and {len(values)} were given")
-            exc.count = len(values)
-            raise exc
+            wrong = InvalidRow(f"{count} values are wanted, and {len(values)} were given")
+            wrong.count = len(values)
+            raise wrong
         size = len(out)
         number = 0
         try:

@@ -50,6 +50,7 @@ cdef class Codec(Requests):
     cdef _refuse_input(self)
 
     cdef void _receive(self, bytes data, state, list events) except *
+    @cython.locals(yes=int)
     cdef void _encryption_response(self, int answer, list events) except *
     @cython.locals(
         pointer="const unsigned char*",

@@ -154,7 +154,7 @@ class Codec(Requests):
             raise
         if state is _STARTING and self._head != STARTUP:
             state = _OPEN
-        elif state is _WAITS_FOR_ENCRYPTION and self._head != ENCRYPTION:
+        elif state is _WAITS_FOR_ENCRYPTION and self._head == NOTHING:
             state = _START
         self._state = state
         return events
@@ -216,12 +216,13 @@ class Codec(Requests):
         self._parse(data, events)
 
     def _encryption_response(self, answer: int, events: list[Any]) -> None:
-        if answer not in b"SNG":
+        yes = ord("S") if self._head == ENCRYPTION else ord("G")
+        if answer != yes and answer != ord("N"):
             # An error text of a server that nobody has verified is not to be shown either.
-            raise RemoteProtocolError("an answer to the encryption request that is none")
+            raise self._out_of_turn("something else")
         self._offset += 1
         self._advance()
-        events.append(EncryptionResponse(answer != ord("N")))
+        events.append(EncryptionResponse(answer == yes))
 
     def _parse(self, data: bytes, events: list[Any]) -> None:
         pointer = data

@@ -252,7 +252,7 @@ async def test_closing(pair: Pair) -> None:
     await pair.expect(query("q"))
     closing = asyncio.create_task(pair.connection.aclose())
     await pair.expect(message(b"X"))
-    with pytest.raises(InterfaceError, match="connection is closed") as caught:
+    with pytest.raises(ConnectionDoesNotExistError, match="in the middle of operation") as caught:
         await request.future
     assert isinstance(caught.value, wirekit.SocketClosed)
     await pair.server.close()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from pathlib import Path
 from typing import Any
@@ -55,12 +54,16 @@ async def test_opened_and_closed(tmp_path: Path) -> None:
 
 async def test_cancelled_while_it_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
-    files: list[Any] = []
+    closed = asyncio.Event()
+    loop = asyncio.get_running_loop()
 
-    def slow_open(*args: Any) -> Any:
+    class File:
+        def close(self) -> None:
+            loop.call_soon_threadsafe(closed.set)
+
+    def slow_open(*args: Any) -> File:
         goes_on.wait()
-        files.append(open(*args))
-        return files[-1]
+        return File()
 
     monkeypatch.setattr("wirekit.adapters.postgres._copy_files.open", slow_open, raising=False)
 
@@ -74,6 +77,4 @@ async def test_cancelled_while_it_opens(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(asyncio.CancelledError):
         await task
     goes_on.set()
-    while not files or not files[0].closed:
-        await asyncio.sleep(0.01)
-    gc.collect()
+    await closed.wait()

@@ -86,7 +86,7 @@ async def test_copy_inside_a_pipeline(db: Postgres) -> None:
 
 async def test_a_copy_that_was_not_recognized(db: Postgres) -> None:
     # As if the text had not given it away: by the extended protocol its Sync is ignored.
-    connection = db._open_connection
+    connection = db._open_connection  # pyright: ignore[reportPrivateUsage]
     for query, kind in (("COPY t FROM STDIN", CopyInResponse), ("COPY t TO STDOUT", None)):
         messages = (Parse("", query), Bind("", ""), Execute(""), Sync())
         events = await connection.request(*messages).future

@@ -166,17 +166,20 @@ async def test_an_error_of_the_server_stops_the_sending(db: Postgres, is_binary:
     async def source() -> AsyncIterator[Any]:
         nonlocal sent
         while True:
-            for record in (
-                [(number, "some text") for number in range(1000)] if is_binary else [CHUNK]
-            ):
-                sent += len(record) if not is_binary else 20
-                yield record
+            sent += len(CHUNK)
+            if is_binary:
+                for number in range(1000):
+                    yield number, "some text"
+            else:
+                yield CHUNK
 
+    copy = (
+        db.copy_records_to_table("t", records=source())
+        if is_binary
+        else db.copy_to_table("t", source=source())
+    )
     with pytest.raises(pg.CheckViolationError) as caught:
-        if is_binary:
-            await db.copy_records_to_table("t", records=source())
-        else:
-            await db.copy_to_table("t", source=source())
+        await copy
     assert caught.value.query is not None
     assert caught.value.query.startswith('COPY "t" FROM STDIN')
     assert sent < 64 * 1024 * 1024
@@ -237,6 +240,23 @@ async def test_cancelled_after_any_turn(db: Postgres, kind: str) -> None:
         # All or nothing; the server may have been done before we knew.
         assert await waiting in (0, 20000)
         assert await count(db) in ([20000] if done else (0, 20000))
+
+
+async def test_cancelled_twice_inside_a_transaction(db: Postgres) -> None:
+    async def run() -> None:
+        async with db.transaction():
+            await db.copy_to_table("t", source=chunks(20))
+
+    for turns in range(30):
+        task = asyncio.create_task(run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        others = [asyncio.create_task(count(db)) for _ in range(3)]
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert set(await asyncio.gather(*others)) == {0}
 
 
 async def test_cancelled_while_the_server_waits_for_a_lock(postgres15: RunningServer) -> None:

@@ -214,7 +214,11 @@ async def test_slots(source: Source) -> None:
         assert slot is not None
         assert slot.temporary
     async with source.replication() as replication:
-        assert await replication.read_slot("made") is None
+
+        async def is_gone() -> bool:
+            return await replication.read_slot("made") is None
+
+        await eventually(is_gone)
 
 
 async def test_snapshots(source: Source, db: pg.Postgres) -> None:
@@ -945,8 +949,14 @@ async def test_cuts_at_random(source: Source, db: pg.Postgres) -> None:
     await db.execute(
         "DO $$ BEGIN FOR i IN 0..199 LOOP INSERT INTO item VALUES (i); COMMIT; END LOOP; END $$"
     )
+
+    async def is_free() -> bool:
+        query = "SELECT active FROM pg_replication_slots WHERE slot_name = $1"
+        return not await db.fetchval(query, source.slot)
+
     seen: list[int] = []
     for cut in itertools.count(5, 7):
+        await eventually(is_free)
         async with source.replication() as replication:
             stream = replication.start(source.slot, ["everything"], status_interval=0.001)
             first = len(seen)

@@ -170,8 +170,8 @@ class FakeServer:
         )
 
     async def write(self, data: bytes) -> None:
-        """Send something of the server's own accord; it arrives as one chunk."""
-        await self.sockets[-1].write(data)
+        """Send something to the first client of the server's own accord; it arrives at once."""
+        await self.sockets[0].write(data)
 
     async def aclose(self) -> None:
         for socket in self.sockets:

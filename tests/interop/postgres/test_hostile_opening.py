@@ -35,7 +35,7 @@ SAYINGS: dict[str, tuple[bytes, str]] = {
         wire.AUTHENTICATION_OK + wire.AUTHENTICATION_CLEARTEXT_PASSWORD + READY,
         "AuthenticationCleartextPassword where the answer",
     ),
-    "two requests": (wire.AUTHENTICATION_CLEARTEXT_PASSWORD * 2, "before the last request was"),
+    "two requests": (wire.AUTHENTICATION_CLEARTEXT_PASSWORD * 2, "before the last request was|too late"),
     "unknown authentication": (wire.authentication(77), "unknown authentication request 77"),
     "Kerberos": (wire.authentication(2), "Kerberos V5, which is not supported"),
     "GSSAPI": (wire.authentication(7), "GSSAPI, which is not supported"),
@@ -61,11 +61,6 @@ SAYINGS: dict[str, tuple[bytes, str]] = {
         wire.AUTHENTICATION_OK + wire.error_response("no such thing", severity="FATAL"),
         "no such thing",
     ),
-    "endless notices": (wire.notice_response() * 100_000, "says too much before it is ready"),
-    "endless settings": (
-        wire.AUTHENTICATION_OK + wire.parameter_status("a", "b") * 100_000,
-        "says too much before it is ready",
-    ),
     "endless keys": (
         wire.AUTHENTICATION_OK + wire.backend_key_data() * 100_000,
         "says too much before it is ready",
@@ -75,6 +70,13 @@ SAYINGS: dict[str, tuple[bytes, str]] = {
         wire.negotiate_protocol_version() * 100_000,
         "says too much before it is ready",
     ),
+}
+
+
+# What may come any number of times: the time for the opening ends it.
+ENDLESS: dict[str, tuple[bytes, bytes]] = {
+    "notices": (b"", wire.notice_response()),
+    "a setting": (wire.AUTHENTICATION_OK, wire.parameter_status("a", "b")),
 }
 
 
@@ -101,6 +103,36 @@ async def test_what_no_server_says(name: str, fragment: int | None) -> None:
         assert_typed(caught.value)
         assert PASSWORD not in str(caught.value)
         await eventually(lambda: all(socket.closed.done() for socket in server.sockets))
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_what_never_ends(name: str) -> None:
+    async def login(session: Session) -> None:
+        begin, again = ENDLESS[name]
+        await session.write(begin)
+        while True:
+            await session.write(again)
+            await asyncio.sleep(0)
+
+    async with FakeServer(login=login) as server:
+        error = await outcome(server.connect(timeout=0.2))
+        assert isinstance(error, wirekit.ConnectTimeout), repr(error)
+
+
+async def test_settings_without_end() -> None:
+    """More settings than any server has are refused, at the opening and later."""
+    many = b"".join(wire.parameter_status(f"s{number}", "x") for number in range(1001))
+    large = b"".join(wire.parameter_status(f"s{number}", "x" * 60000) for number in range(20))
+    for data in (many, large):
+        async with FakeServer(login=saying(wire.AUTHENTICATION_OK + data)) as server:
+            with pytest.raises(wirekit.Error, match="the server reports too many settings") as error:
+                await server.connect()
+            assert_typed(error.value)
+        async with FakeServer() as server:
+            db = await server.connect()
+            await server.write(data)
+            await eventually(db.is_closed)
+            assert_typed(await outcome(db.fetchval("SELECT $1", 1)))
 
 
 async def test_the_end_of_the_connection_says_where() -> None:

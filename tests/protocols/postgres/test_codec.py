@@ -305,15 +305,22 @@ def test_plaintext_behind_the_answer_is_injected() -> None:
 def test_an_error_in_place_of_the_answer_is_not_shown() -> None:
     codec = Codec()
     codec.send(SSLRequest())
-    error = refused(codec, server.error_response("come to evil.example"), "that is none")
+    error = refused(codec, server.error_response("come to evil.example"), "something else where the answer to SSLRequest is")
     assert "evil" not in str(error)
     assert error.events == []
+
+
+def test_each_request_has_its_own_answer() -> None:
+    for message, answer in ((SSLRequest(), b"G"), (GSSENCRequest(), b"S")):
+        codec = Codec()
+        codec.send(message)
+        refused(codec, answer, f"where the answer to {type(message).__name__} is due at offset 0")
 
 
 def test_the_end_in_place_of_the_answer() -> None:
     codec = Codec()
     codec.send(SSLRequest())
-    with pytest.raises(RemoteProtocolError, match="where the answer to the encryption request is"):
+    with pytest.raises(RemoteProtocolError, match="where the answer to SSLRequest is due"):
         codec.receive_eof()
 
 

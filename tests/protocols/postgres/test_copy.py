@@ -284,11 +284,9 @@ def test_a_sink_that_does_nothing() -> None:
 
 def test_data_of_a_copy_that_no_sink_was_given_for() -> None:
     codec = asked(Query(""))
-    assert codec.receive_data(BEGIN + data(b"a", b"b") + DONE)[1:] == [
-        CopyData(b"a"),
-        CopyData(b"b"),
-        CopyDone(),
-    ]
+    events = codec.receive_data(BEGIN + data(b"a", b"b") + DONE)
+    expected: list[Event] = [CopyData(b"a"), CopyData(b"b"), CopyDone()]
+    assert events[1:] == expected
 
 
 def test_the_next_copy_has_its_own_sink() -> None:
