@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._loops import loop_factory, running_loop
-from benchmarks._model import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -29,7 +28,6 @@ async def figures_of(module: str, *arguments: str) -> tuple[float, ...]:
     """Run ``python -m module arguments… loop`` and return the figures that it prints.
 
     Raises:
-        Unsupported: the participant cannot do it.
         RuntimeError: the process failed.
     """
     process = await asyncio.create_subprocess_exec(
@@ -47,20 +45,14 @@ async def figures_of(module: str, *arguments: str) -> tuple[float, ...]:
     if process.returncode != 0:
         lines = complaint.decode(errors="replace").splitlines() or [f"{process.returncode}"]
         raise RuntimeError(f"the process failed: {lines[-1]}")
-    answer = json.loads(output)
-    if isinstance(answer, str):
-        raise Unsupported(answer)
-    return tuple(answer)
+    return tuple(json.loads(output))
 
 
 def be_process(work: Coroutine[Any, Any, Sequence[float]], loop: str) -> None:
     """Do ``work`` on a loop of the named kind and print its figures for `figures_of`."""
     with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
-        try:
-            answer: Sequence[float] | str = runner.run(work)
-        except Unsupported as reason:
-            answer = str(reason)
-    sys.stdout.write(json.dumps(answer))
+        figures = runner.run(work)
+    sys.stdout.write(json.dumps(figures))
 
 
 def peak_mebibytes() -> float:

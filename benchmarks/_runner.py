@@ -96,10 +96,21 @@ async def _run_workload(
                 settings.on_step(lane.participant.name, title)
                 if not lane.open:
                     continue
-                gc.collect()
+                _settle_heap()
                 figures = await _attempt(lane, workload.sample(lane.participant, address))
                 for series, figure in zip(lane.series, figures or (), strict=False):
                     series.samples.append(figure)
+
+
+def _settle_heap() -> None:
+    """Collect the garbage, and hide what is left from the collector.
+
+    Else it would look through all that the harness and the other participants hold, again and
+    again, in the time of whoever makes many objects.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 async def _enter(participant: Participant, address: Address, stack: AsyncExitStack) -> None:

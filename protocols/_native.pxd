@@ -201,6 +201,13 @@ cdef inline int append_span(
     return 0
 
 
+cdef inline int put_span(
+    bytearray out, Py_ssize_t position, const unsigned char *data, Py_ssize_t start, Py_ssize_t end
+) except -1:
+    memcpy(PyByteArray_AS_STRING(out) + position, data + start, end - start)
+    return 0
+
+
 cdef inline int append_native16(bytearray out, int16_t number) except -1:
     memcpy(_room(out, 2), &number, 2)
     return 0

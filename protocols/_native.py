@@ -44,6 +44,7 @@ __all__ = [
     "new_object",
     "prepare_datetime",
     "put_int32",
+    "put_span",
     "read_float4",
     "read_float8",
     "read_int16",
@@ -219,6 +220,11 @@ def append_native32(out: bytearray, number: int) -> None:
 def append_native64(out: bytearray, number: int) -> None:
     """Append 8 bytes, in the order of this machine, of a signed integer that is known to fit."""
     out += _NATIVE64.pack(number)
+
+
+def put_span(out: bytearray, position: int, data: bytes, start: int, end: int) -> None:
+    """Overwrite bytes, which are there, by ``data[start:end]``."""
+    out[position : position + end - start] = data[start:end]
 
 
 def put_int32(out: bytearray, position: int, number: int) -> None:

@@ -121,7 +121,7 @@ async def connect(
     """
     if loop is not None and loop is not asyncio.get_running_loop():
         raise InterfaceError("loop has to be the running event loop; leave it out")
-    if not issubclass(connection_class, Postgres):
+    if not (isinstance(connection_class, type) and issubclass(connection_class, Postgres)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
         raise InterfaceError("connection_class is expected to be a subclass of Connection")
     parameters = connect_parameters(
         dsn,

@@ -317,7 +317,7 @@ class Pipeline:
             if self._request is None:
                 self._request = connection.request(*queued, Flush(), on_event=self._take)
                 self._request.future.add_done_callback(self._abort)
-            elif self._failure is None:
+            elif self._parts:  # the server still takes them
                 connection.send(*queued, Flush())
         except Error as error:  # the connection is over
             self._failure = self._failure or error

@@ -124,6 +124,7 @@ class Queries(Session):
         record_class: type[Record] | None,
     ) -> list[Any]:
         """Run a statement for each sequence of arguments, with one Sync for all."""
+        self._refuse_in_pipeline()
         rows = iter(args)
         sink = None if record_class is None else statement.reader(record_class)
         # Until the Sync all is one transaction, which nobody else must come into.

@@ -6,7 +6,7 @@ import asyncio
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from wirekit._errors import RemoteProtocolError
+from wirekit._errors import LocalProtocolError, RemoteProtocolError
 from wirekit.protocols.postgres import (
     Close,
     CopyResponse,
@@ -64,6 +64,7 @@ __all__ = [
 _DESCRIBED = frozenset({RowDescription, NoData})
 _DEEPEST_TYPE = 100  # how many times a type may be of other types that are not known
 _BUILTIN = TypeMap()  # without any codecs of users
+_MOST_ARGUMENTS = 65535  # a 16-bit number; of more, the server describes a remainder
 _STALE = (InvalidCachedStatementError, InvalidSQLStatementNameError)
 
 
@@ -225,6 +226,9 @@ class Session:
         if prepared is None:
             prepared = self._statements.get(query)
             if prepared is None:
+                if len(values) > _MOST_ARGUMENTS:
+                    text = f"the number of query arguments cannot exceed {_MOST_ARGUMENTS}"
+                    raise InterfaceError(text)
                 prepared = await self._prepare(query)
         connection = self._connection
         if connection is None or connection.congested or not self._ownership.is_free:
@@ -454,6 +458,8 @@ def _required(find: Callable[[int], TypeCodec | None], oid: int) -> TypeCodec:
         raise UnsupportedClientFeatureError(
             f"no codec for the type with OID {oid}: {error}"
         ) from None
+    except LocalProtocolError as error:
+        raise UnsupportedClientFeatureError(str(error)) from None
     if codec is None:
         raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
     return codec
@@ -472,22 +478,28 @@ def check_query(query: object) -> None:
 def _checked_timeout(name: str, timeout: float | None) -> float | None:
     if timeout is None:
         return None
-    if isinstance(cast("object", timeout), bool) or not timeout > 0:
-        raise ValueError(f"invalid {name} value: expected greater than 0 float")
-    return float(timeout)
+    seconds = _number(timeout)
+    if seconds is None or not seconds > 0:
+        raise ValueError(f"invalid {name} value: expected greater than 0 float (got {timeout!r})")
+    return seconds
 
 
 def _positive(timeout: float) -> float:
-    try:
-        if not isinstance(cast("object", timeout), bool):
-            return max(0.0, float(timeout))
-    except ValueError:
-        pass
-    text = f"invalid timeout value: expected non-negative float (got {timeout!r})"
-    raise ValueError(text)
+    seconds = _number(timeout)
+    if seconds is None:
+        raise ValueError(f"invalid timeout value: expected non-negative float (got {timeout!r})")
+    return max(0.0, seconds)
 
 
 def _checked_size(name: str, size: float) -> Any:
-    if isinstance(cast("object", size), bool) or not size >= 0:
-        raise ValueError(f"invalid {name} value: expected a number of 0 or more")
+    number = _number(size)
+    if number is None or not number >= 0:
+        raise ValueError(f"invalid {name} value: expected a number of 0 or more (got {size!r})")
     return size
+
+
+def _number(value: object) -> float | None:
+    """Return what is a number, and no bool, as a float."""
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        return None
+    return float(cast("float", value))

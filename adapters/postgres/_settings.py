@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from wirekit._errors import (
+    AddressError,
     ConnectError,
     ConnectTimeout,
     RemoteProtocolError,
@@ -127,7 +128,7 @@ async def open_connection(
             text = f"{socket.remote_address} did not open within {settings.timeout} s"
             raise ConnectTimeout(text) from None
         if isinstance(error, TransportError | ConnectionDoesNotExistError):
-            if isinstance(error, ConnectError | RemoteProtocolError):
+            if isinstance(error, ConnectError | RemoteProtocolError | AddressError):
                 raise
             text = f"no conversation with {socket.remote_address} came about: {error}"
             raise ConnectError(text) from error

@@ -190,9 +190,7 @@ def check_record_class(record_class: type[Any]) -> None:
         raise InterfaceError("record_class must not redefine __new__ or __init__")
 
 
-def argument_error(
-    error: LocalProtocolError, wanted: int, start: int | None = None
-) -> Exception:
+def argument_error(error: LocalProtocolError, wanted: int, start: int | None = None) -> Exception:
     """Return the error for arguments that cannot be sent.
 
     Args:

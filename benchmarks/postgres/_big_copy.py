@@ -11,7 +11,7 @@ import itertools
 import sys
 import time
 
-from benchmarks._model import Address, Row, Scale, Workload, WrongReply
+from benchmarks._model import Address, Row, Scale, Unsupported, Workload, WrongReply
 from benchmarks._process import (
     MEBIBYTE,
     be_process,
@@ -48,6 +48,8 @@ class BigCopy(Workload[PostgresParticipant]):
         )
 
     async def sample(self, participant: PostgresParticipant, address: Address) -> tuple[float, ...]:
+        if participant.no_stream:
+            raise Unsupported(participant.no_stream)
         host, port = address
         return await figures_of(
             "benchmarks.postgres._big_copy",

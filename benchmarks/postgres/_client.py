@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from benchmarks._model import Participant
 
@@ -39,7 +39,12 @@ class Tally:
 
 
 class PostgresParticipant(Participant):
-    """The work of the Postgres rows. A library runs each by the fastest of its public calls."""
+    """The work of the Postgres rows. A library runs each by the fastest of its public calls.
+
+    ``no_stream`` says why it has no COPY of a stream, where it has none.
+    """
+
+    no_stream: ClassVar[str] = ""
 
     @abstractmethod
     async def sequential(self, count: int) -> list[Any]:
@@ -74,10 +79,10 @@ class PostgresParticipant(Participant):
     async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
         """INSERT each of ``records`` into ``table`` by a statement of its own, all as one call."""
 
-    @abstractmethod
     async def copy_in(self, chunks: Iterable[bytes]) -> int:
         """COPY text into LINES_TABLE under LINES_WHERE; return how many lines were stored."""
+        raise NotImplementedError
 
-    @abstractmethod
     async def copy_out(self, count: int, tally: Tally) -> None:
         """COPY ``count`` lines as text into ``tally``."""
+        raise NotImplementedError

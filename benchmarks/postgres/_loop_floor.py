@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from benchmarks._model import Role, Unsupported, WrongReply
+from benchmarks._model import Role, WrongReply
 from benchmarks.postgres import _floor
 from benchmarks.postgres._wire import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable
 
     from benchmarks._model import Address
-    from benchmarks.postgres._client import Tally
     from benchmarks.postgres._floor import Exchange
 
 __all__ = ["Client"]
@@ -25,6 +24,7 @@ class Client(_floor.Client):
     name = "loop floor"
     role: ClassVar[Role] = "floor"
     note = "the floor's bytes on the event loop, which wakes a task for every answer"
+    no_stream = "the floor does it"
 
     async def connect(self, address: Address) -> None:
         loop = asyncio.get_running_loop()
@@ -34,12 +34,6 @@ class Client(_floor.Client):
 
     async def close(self) -> None:
         self._protocol.transport.abort()
-
-    async def copy_in(self, chunks: Iterable[bytes]) -> int:
-        raise Unsupported("the floor's work")
-
-    async def copy_out(self, count: int, tally: Tally) -> None:
-        raise Unsupported("the floor's work")
 
     def _run(self, exchange: Exchange) -> Awaitable[None]:
         return self._protocol.run(exchange)

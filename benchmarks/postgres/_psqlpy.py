@@ -9,20 +9,18 @@ from uuid import UUID
 import psqlpy
 
 from benchmarks._model import Unsupported
-from benchmarks.postgres._client import POOL_SIZE, PostgresParticipant, Tally
+from benchmarks.postgres._client import POOL_SIZE, PostgresParticipant
 from benchmarks.postgres._data import MIXED, SELECT_ARGUMENT, SELECT_ONE
 from benchmarks.postgres._wire import DATABASE, USER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from benchmarks._model import Address
     from benchmarks.postgres._client import Rows
     from benchmarks.postgres._data import Selection, Table
 
 __all__ = ["Client"]
-
-NO_STREAM = "COPY only of values or of bytes held whole in memory"
 
 
 def _uuid(field: bytes) -> UUID:
@@ -34,6 +32,7 @@ class Client(PostgresParticipant):
 
     name = "psqlpy"
     distributions: ClassVar[tuple[str, ...]] = ("psqlpy",)
+    no_stream = "COPY only of values, or of bytes held whole in memory"
     note = (
         "rows as its records (measured: faster than its dicts), with uuid as tuples and a decoder, "
         f"since it gives str else; the tasks share a pool of {POOL_SIZE}"
@@ -103,9 +102,3 @@ class Client(PostgresParticipant):
     async def insert_many(self, table: Table, records: Sequence[tuple[Any, ...]]) -> None:
         rows: Any = records  # typed as lists, but tuples will do and need not be made anew
         await self._connection.execute_many(table.insert("$1, $2, $3"), rows)
-
-    async def copy_in(self, chunks: Iterable[bytes]) -> int:
-        raise Unsupported(NO_STREAM)
-
-    async def copy_out(self, count: int, tally: Tally) -> None:
-        raise Unsupported(NO_STREAM)

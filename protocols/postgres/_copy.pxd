@@ -5,6 +5,7 @@ from wirekit.protocols.postgres._rows cimport RowReader, RowSink
 
 cdef bytes _SIGNATURE
 cdef int _HEADER_LENGTH
+cdef Py_ssize_t _ROOM
 cdef unsigned int _CRITICAL_FLAGS
 cdef int _AT_HEADER
 cdef int _AT_ROWS
@@ -25,8 +26,9 @@ cdef class CopySink(RowSink):
 
 
 cdef class CopyChunks(CopySink):
-    cdef bytearray _data
+    cdef bytearray _room
 
+    @cython.locals(length=Py_ssize_t, room=Py_ssize_t)
     cdef int read_copy(self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef take_copy(self)
 

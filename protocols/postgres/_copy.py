@@ -25,6 +25,7 @@ _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 COPY_HEADER = _SIGNATURE + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 _HEADER_LENGTH = 19
+_ROOM = 65536
 _CRITICAL_FLAGS = 0xFFFF0000  # "if an unexpected bit is set in this range, the reader should abort"
 
 _AT_HEADER = 0
@@ -88,22 +89,30 @@ class CopySink(RowSink):
 class CopyChunks(CopySink):
     """Gives the data as it is, as `bytes`, cut somewhere between two messages."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_room",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._data = bytearray()
+        self._room = bytearray()  # kept, as making it costs more than filling it
 
     def read_copy(self, data: bytes, start: int, end: int) -> None:
         if not self.dropping:
-            _native.append_span(self._data, data, start, end)
-            self.size = len(self._data)
+            length = end - start
+            room = len(self._room)
+            if length > room - self.size:
+                self._room += bytes(max(room, length, _ROOM))
+            _native.put_span(self._room, self.size, data, start, end)
+            self.size += length
 
     def take_copy(self) -> bytes:
-        data = bytes(self._data)
-        self._data = bytearray()
+        with memoryview(self._room) as room:
+            data = bytes(room[: self.size])
         self.size = 0
         return data
+
+    def drop(self) -> None:
+        super().drop()
+        self._room = bytearray()
 
 
 class CopyRows(CopySink):

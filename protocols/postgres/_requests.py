@@ -36,6 +36,7 @@ __all__ = ["Requests", "State"]
 
 _ALONE = 16384
 
+
 class State(Enum):
     """What a `Codec` is ready for; ``ERROR`` is for good."""
 
@@ -224,7 +225,7 @@ class Requests:
             return
         if due == SYNC:
             self._discarding = False
-        sink = message.reader if due == EXECUTE or due == QUERY else None
+        sink = message.reader if due in (EXECUTE, QUERY) else None
         if sink is not None and not isinstance(sink, RowSink):
             raise LocalProtocolError(f"a reader is a RowSink, not {type(sink).__name__}")
         if not self._discarding:

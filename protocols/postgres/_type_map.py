@@ -131,8 +131,8 @@ class TypeMap:
         """Return the codec for results of a type, or None if something of it is `missing`.
 
         Raises:
-            LocalProtocolError: a codec for text was set for a part of the type, and there is no
-                text form of the whole.
+            LocalProtocolError: a part of the type travels as text only, and there is no text form
+                of the whole.
         """
         codec = self._results.get(oid)
         if codec is None:
@@ -251,8 +251,13 @@ class TypeMap:
 
     def _make(self, info: TypeInfo, use: _Use, depth: int) -> TypeCodec | None:
         """Return the codec that a type has of itself."""
-        if info.oid in self._builtins:
-            return self._builtins[info.oid]
+        builtin = self._builtins.get(info.oid)
+        if builtin is not None:
+            if use.text and builtin.format:
+                builtin = TEXT_FORMS.get(builtin.name)
+                if builtin is None:
+                    raise _no_text_form(info)
+            return builtin
         if info.element:
             return self._make_array(info, use, depth)
         if info.kind == "c":
@@ -351,7 +356,7 @@ class TypeMap:
 
 def _no_text_form(info: TypeInfo) -> LocalProtocolError:
     text = f"values of type {info.schema}.{info.name} cannot travel as text"
-    return LocalProtocolError(f"{text}, and a codec for text was set for what belongs to them")
+    return LocalProtocolError(f"{text}, and something that belongs to them travels as text only")
 
 
 def builtin_type(name: str | int) -> TypeInfo | None:

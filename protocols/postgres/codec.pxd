@@ -62,6 +62,9 @@ cdef class Codec(Requests):
         end=Py_ssize_t,
     )
     cdef void _parse(self, bytes data, list events) except *
+    cdef void _copy_data(
+        self, bytes data, Py_ssize_t start, Py_ssize_t end, list events
+    ) except *
     cdef void _tell_copied(self, list events) except *
     @cython.locals(limit=Py_ssize_t)
     cdef void _check_length(self, int kind, Py_ssize_t length) except *

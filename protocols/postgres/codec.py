@@ -249,15 +249,7 @@ class Codec(Requests):
             elif kind == ord("Z"):
                 self._ready_for_query(data[start:end], events)
             elif kind == ord("d"):
-                if not self._copy & COPY_OUT:
-                    # A walsender may go on after its CopyDone, for example with a keepalive.
-                    if not self._copy & COPY_BOTH:
-                        raise RemoteProtocolError("CopyData outside of a COPY to us")
-                elif self._copy_sink is None:
-                    events.append(_frontend.CopyData(data[start:end]))
-                else:
-                    self._copied = True
-                    self._copy_sink.read_copy(pointer, start, end)
+                self._copy_data(data, start, end, events)
             else:
                 self._message(kind, data[start:end], events)
             position = end
@@ -266,6 +258,17 @@ class Codec(Requests):
         self._waiting = size - position
         if self._waiting:
             self._data.append(data[position:])
+
+    def _copy_data(self, data: bytes, start: int, end: int, events: list[Any]) -> None:
+        if not self._copy & COPY_OUT:
+            # A walsender may go on after its CopyDone, for example with a keepalive.
+            if not self._copy & COPY_BOTH:
+                raise RemoteProtocolError("CopyData outside of a COPY to us")
+        elif self._copy_sink is None:
+            events.append(_frontend.CopyData(data[start:end]))
+        else:
+            self._copied = True
+            self._copy_sink.read_copy(data, start, end)
 
     def _tell_copied(self, events: list[Any]) -> None:
         if self._copied:

@@ -13,8 +13,9 @@ import pytest
 
 import wirekit
 from tests.adapters.postgres._login import client, login
-from tests.interop.postgres.fake_server import FakeServer, Session, trust
+from tests.interop.postgres.fake_server import Cut, FakeServer, Session, trust
 from tests.interop.postgres.helpers import PATIENCE, eventually, turns
+from tests.interop.redis.proxy import Proxy
 from tests.protocols.postgres import _server as wire
 from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters.postgres import (
@@ -56,51 +57,14 @@ class Recorder:
         return socket
 
 
-class Relay:
-    """A connector whose connections go through a TCP server of its own."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self._server: asyncio.Server | None = None
-        self._target: tuple[str, int] = ("", 0)
-
-    async def __call__(self, address: AddressLike) -> Socket:
-        assert isinstance(address, TCPAddress)
-        self._target = (address.host, address.port)
-        assert self._server is not None
-        host, port = self._server.sockets[0].getsockname()
-        return await DirectConnector()((host, port))
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Relay]:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1")
-        async with self._server:
-            yield self
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        far_reader, far_writer = await asyncio.open_connection(*self._target)
-        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
-
-
-async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
 @asynccontextmanager
 async def silent_server() -> AsyncGenerator[tuple[str, int]]:
     """A server that accepts and says nothing."""
-    writers: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1")
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1")
     async with server:
         host, port = server.sockets[0].getsockname()
         yield host, port
-        for writer in writers:
-            writer.transport.abort()
+        await asyncio.sleep(0.01)  # until it has seen them go
 
 
 async def sessions(server: RunningServer, name: str) -> int:
@@ -237,12 +201,19 @@ async def test_a_relay(
 ) -> None:
     if ssl == "verify-full":
         ssl = certificate_authority.client_context()
-    async with Relay().running() as relay, client(postgres15, connector=relay, ssl=ssl) as db:
-        assert await db.fetchval("SELECT 1") == 1
-        assert relay.connections == 1
-        with pytest.raises(TimeoutError):
-            await db.fetchval("SELECT pg_sleep(10)", timeout=0.01)
-        assert await db.fetchval("SELECT 2") == 2
+    async with Proxy(postgres15) as relay:
+
+        async def connector(address: AddressLike) -> Socket:
+            assert address == TCPAddress(postgres15.host, postgres15.port)
+            return await DirectConnector()(relay.address)
+
+        async with client(postgres15, connector=connector, ssl=ssl) as db:
+            assert await db.fetchval("SELECT 1") == 1
+            assert relay.connections == 1
+            with pytest.raises(TimeoutError):
+                await db.fetchval("SELECT pg_sleep(10)", timeout=0.01)
+            assert await db.fetchval("SELECT 2") == 2
+            assert relay.connections >= 2
 
 
 async def test_a_policy(postgres15: RunningServer) -> None:
@@ -370,14 +341,13 @@ async def test_not_what_it_has_to_be(postgres15: RunningServer) -> None:
 
 async def test_prefer_goes_on_when_the_handshake_fails() -> None:
     """The server says yes to TLS and then speaks none: the second connection is in clear."""
-    async with FakeServer(encryption=b"S") as broken, FakeServer() as plain:
+    broken = FakeServer(encryption=b"S", spoil=lambda: Cut(1))
+    async with broken, FakeServer() as plain:
 
         async def connector(address: AddressLike) -> Socket:
-            return await (broken if not broken.sockets else plain)(address)
+            return await (plain if broken.sockets else broken)(address)
 
-        db = await connect(
-            host="server", user="u", ssl="prefer", connector=connector, timeout=PATIENCE
-        )
+        db = await connect(host="server", user="u", ssl="prefer", connector=connector)
         assert (len(broken.sockets), len(plain.sockets)) == (1, 1)
         await db.close()
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests import servers
 from tests.servers import RunningServer
-from wirekit import LocalProtocolError
+from wirekit import LocalProtocolError, SocketClosed
 from wirekit.adapters import postgres as pg
 from wirekit.adapters.postgres import Postgres
 from wirekit.adapters.postgres._copy_in import pieces_of, record_pieces
@@ -213,7 +213,7 @@ async def test_closed_in_the_middle(db: Postgres) -> None:
     copy = asyncio.create_task(db.copy_to_table("t", source=endless()))
     await asyncio.sleep(0.05)
     await db.close()
-    with pytest.raises(pg.InterfaceError, match="closed"):
+    with pytest.raises(SocketClosed, match="closed"):
         await copy
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests import servers
 from tests.servers import RunningServer
-from wirekit import ConnectionLost, RemoteProtocolError
+from wirekit import ConnectionLost, RemoteProtocolError, SocketClosed
 from wirekit.adapters import postgres as pg
 from wirekit.adapters.postgres import Postgres
 from wirekit.protocols.postgres import COPY_HEADER, COPY_TRAILER
@@ -114,7 +114,7 @@ async def test_closed_in_the_middle(db: Postgres, kind: str) -> None:
     copy = asyncio.ensure_future(KINDS[kind](db, ENDLESS))
     await asyncio.sleep(0.05)
     db.terminate()
-    with pytest.raises(pg.InterfaceError, match="closed"):
+    with pytest.raises(SocketClosed, match="closed"):
         await copy
 
 

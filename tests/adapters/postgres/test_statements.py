@@ -80,7 +80,6 @@ def test_readers_are_kept() -> None:
     one = statement()
     assert one.reader(Record) is one.reader(Record)
     assert one.reader(Mine) is not one.reader(Record)
-    assert statement(columns=0).reader(Record) is None
     wrong: Any = int
     with pytest.raises(InterfaceError, match="subclass"):
         one.reader(wrong)
@@ -110,7 +109,7 @@ def test_no_value_is_in_an_error(name: str) -> None:
         lambda: one.bind("", (secret,)),
         lambda: one.many(iter([(1,), (secret,)]), None, 1000),
     ):
-        with pytest.raises(QueryArgumentError, match=r"argument \$1: str") as caught:
+        with pytest.raises(QueryArgumentError, match=r"argument \$1.*: str") as caught:
             call()
         assert secret not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
     assert secret not in repr(one)

@@ -29,7 +29,6 @@ from tests.interop.postgres.helpers import (
 )
 from tests.protocols.postgres import _server as wire
 from wirekit import RemoteProtocolError
-from wirekit.adapters import postgres
 
 ROWS = [(1, "x"), (None, "")]
 
@@ -235,7 +234,9 @@ HARMLESS: dict[str, bytes] = {
     "odd notification": wire.notification_response("\u20ac", "") + wire.command_complete(),
     "a setting": wire.parameter_status("", "") + wire.command_complete(),
     "an odd tag": wire.command_complete("\u20ac" * 1000),
-    "a COPY to us": wire.copy_out_response() + wire.copy_data(b"1") + wire.COPY_DONE
+    "a COPY to us": wire.copy_out_response()
+    + wire.copy_data(b"1")
+    + wire.COPY_DONE
     + wire.command_complete("COPY 1"),
 }
 
@@ -487,7 +488,7 @@ def _endless() -> Callable[[], list[bytes]]:
 
 
 CATALOGUES: dict[str, Any] = {
-    "nothing": catalogue(lambda: []),
+    "nothing": catalogue(list),
     "another type": catalogue(lambda: [type_row(88888)]),
     "a built-in type": catalogue(lambda: [type_row(23)]),
     "made of itself": catalogue(lambda: [type_row(UNKNOWN, element=UNKNOWN)]),
@@ -499,10 +500,8 @@ CATALOGUES: dict[str, Any] = {
     "of unknown kind": catalogue(lambda: [type_row(UNKNOWN, kind=b"?")]),
     "of no kind": catalogue(lambda: [type_row(UNKNOWN, kind=b"")]),
     "a range of nothing": catalogue(lambda: [type_row(UNKNOWN, kind=b"r")]),
-    "without columns": catalogue(lambda: [], []),
-    "with other columns": catalogue(
-        lambda: [wire.data_row(1)], [wire.column("oid", wire.TEXT)]
-    ),
+    "without columns": catalogue(list, []),
+    "with other columns": catalogue(lambda: [wire.data_row(1)], [wire.column("oid", wire.TEXT)]),
     "with columns of unknown types": catalogue(
         lambda: [wire.data_row(1)], [wire.column("oid", UNKNOWN + 7)]
     ),

@@ -35,7 +35,10 @@ SAYINGS: dict[str, tuple[bytes, str]] = {
         wire.AUTHENTICATION_OK + wire.AUTHENTICATION_CLEARTEXT_PASSWORD + READY,
         "AuthenticationCleartextPassword where the answer",
     ),
-    "two requests": (wire.AUTHENTICATION_CLEARTEXT_PASSWORD * 2, "before the last request was|too late"),
+    "two requests": (
+        wire.AUTHENTICATION_CLEARTEXT_PASSWORD * 2,
+        "before the last request was|too late",
+    ),
     "unknown authentication": (wire.authentication(77), "unknown authentication request 77"),
     "Kerberos": (wire.authentication(2), "Kerberos V5, which is not supported"),
     "GSSAPI": (wire.authentication(7), "GSSAPI, which is not supported"),
@@ -125,7 +128,9 @@ async def test_settings_without_end() -> None:
     large = b"".join(wire.parameter_status(f"s{number}", "x" * 60000) for number in range(20))
     for data in (many, large):
         async with FakeServer(login=saying(wire.AUTHENTICATION_OK + data)) as server:
-            with pytest.raises(wirekit.Error, match="the server reports too many settings") as error:
+            with pytest.raises(
+                wirekit.Error, match="the server reports too many settings"
+            ) as error:
                 await server.connect()
             assert_typed(error.value)
         async with FakeServer() as server:

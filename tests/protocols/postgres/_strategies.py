@@ -16,7 +16,10 @@ PLACES = st.lists(st.integers(0, 2000), max_size=8)
 
 # What may come between any two messages of an open session.
 ASIDES = st.one_of(
-    st.builds(server.notice_response, st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9)),
+    st.builds(
+        server.notice_response,
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9),
+    ),
     st.just(server.notification_response()),
     st.just(server.parameter_status("DateStyle", "ISO, MDY")),
 )
@@ -153,10 +156,13 @@ TURNS: list[list[Step]] = [
     ["query", server.copy_in_response(1, (1, 1)), "copy fail", _FAILED],
     ["query", server.copy_in_response(), "copy data", server.error_response(), _FAILED],
     ["drop", server.BIND_COMPLETE + server.copy_in_response(), "copy done", "sync", _END],
-    ["drop", server.BIND_COMPLETE + server.copy_in_response(), _FAILED[:0], "copy fail", "sync"]
-    + [_FAILED],
-    ["copy chunks", server.copy_out_response() + server.copy_data(b"1\n"), server.copy_data(b"2\n")]
-    + [server.COPY_DONE + _END],
+    ["drop", server.BIND_COMPLETE + server.copy_in_response(), "copy fail", "sync", _FAILED],
+    [
+        "copy chunks",
+        server.copy_out_response() + server.copy_data(b"1\n"),
+        server.copy_data(b"2\n"),
+        server.COPY_DONE + _END,
+    ],
     [
         "copy rows",
         server.copy_out_response(1, (1, 1))
@@ -173,10 +179,22 @@ TURNS: list[list[Step]] = [
         "copy done",
         _END,
     ],
-    ["query", server.copy_both_response(), "copy done", server.copy_data(b"w") + server.COPY_DONE]
-    + [_END],
-    ["portal", server.BIND_COMPLETE, "flush", server.NO_DATA + server.PORTAL_SUSPENDED]
-    + ["close", "sync", server.CLOSE_COMPLETE + server.ready_for_query()],
+    [
+        "query",
+        server.copy_both_response(),
+        "copy done",
+        server.copy_data(b"w") + server.COPY_DONE,
+        _END,
+    ],
+    [
+        "portal",
+        server.BIND_COMPLETE,
+        "flush",
+        server.NO_DATA + server.PORTAL_SUSPENDED,
+        "close",
+        "sync",
+        server.CLOSE_COMPLETE + server.ready_for_query(),
+    ],
     ["portal", server.error_response(), "execute", "close", "sync", server.ready_for_query()],
 ]
 
@@ -211,9 +229,7 @@ MESSAGES = st.builds(
         st.sampled_from([b"", b"\0", b"\0\0", b"\0\0\0\0", b"\0\x01\0\0\0\x04\0\0\0\x05", b"I"]),
     ),
 )
-ROWS = st.builds(
-    server.data_row, *[st.one_of(st.none(), st.binary(max_size=20)) for _ in range(2)]
-)
+ROWS = st.builds(server.data_row, *[st.one_of(st.none(), st.binary(max_size=20)) for _ in range(2)])
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.sampled_from([*SENT]),
     MESSAGES,

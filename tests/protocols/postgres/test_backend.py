@@ -29,13 +29,17 @@ from wirekit.protocols.postgres._backend import (
 CLASSES: list[Any] = [
     value for name in _backend.__all__ if inspect.isclass(value := getattr(_backend, name))
 ]
-EVENTS = [kind for kind in CLASSES if issubclass(kind, Event) and kind not in (Event, Authentication)]
+EVENTS = [
+    kind for kind in CLASSES if issubclass(kind, Event) and kind not in (Event, Authentication)
+]
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
 def test_events_are_values(kind: Any) -> None:
     fields = dataclasses.fields(kind)
-    values = [{"V": "FATAL"} if field.name == "fields" else number for number, field in enumerate(fields)]
+    values = [
+        {"V": "FATAL"} if field.name == "fields" else number for number, field in enumerate(fields)
+    ]
     event = kind(*values)
     assert event == kind(*values)
     assert repr(event).startswith(f"{kind.__name__}(")

@@ -121,9 +121,9 @@ def test_both_take_and_refuse_the_same_readers(value: Any) -> None:
 def test_both_have_the_same_row_limits(limit: int) -> None:
     outcomes = [
         attempt(
-            lambda package: package.PreparedQuery("s", package.RowWriter([]))
-            .bind((), None, limit)
-            .encode(),
+            lambda package: (
+                package.PreparedQuery("s", package.RowWriter([])).bind((), None, limit).encode()
+            ),
             package,
         )
         for package in BUILDS

@@ -5,8 +5,9 @@ from wirekit.protocols.postgres import _backend, _due, _frontend
 
 def test_every_answer_has_a_number_and_a_name() -> None:
     numbers = [
-        value for name in _due.__all__ if isinstance(value := getattr(_due, name), int)
-        and not name.startswith("COPY")
+        value
+        for name in _due.__all__
+        if isinstance(value := getattr(_due, name), int) and not name.startswith("COPY")
     ]
     assert sorted(numbers) == list(range(len(numbers))) == sorted(_due.NAMES)
 

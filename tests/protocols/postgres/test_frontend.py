@@ -86,7 +86,6 @@ def test_there_is_a_vector_of_each() -> None:
     assert vectors == {*_frontend.__all__} - {"Message"}
 
 
-
 REFUSED: list[tuple[Any, str]] = [
     (Query("a\0b"), "the query holds a null character"),
     (Query("\ud800"), "the query is not valid Unicode"),
@@ -144,7 +143,12 @@ def test_messages_of_more_than_a_gibibyte() -> None:
     "message",
     [
         *(PasswordMessage(b"secret"), SASLInitialResponse("X", b"secret"), SASLResponse(b"secret")),
-        *(GSSResponse(b"secret"), CancelRequest(1, b"secret"), Query("secret"), CopyData(b"secret")),
+        *(
+            GSSResponse(b"secret"),
+            CancelRequest(1, b"secret"),
+            Query("secret"),
+            CopyData(b"secret"),
+        ),
         *(Parse("", "secret"), Bind("", "", [1], 1, b"secret"), FunctionCall(1, [b"secret"])),
     ],
     ids=lambda message: type(message).__name__,

@@ -30,9 +30,7 @@ def prepared(result_formats: Any = (1,)) -> PreparedQuery:
     return PreparedQuery("s", RowWriter(CODECS), result_formats)
 
 
-def messages(
-    *rows: tuple[bytes, bytes], max_rows: int = 0, result_formats: Any = (1,)
-) -> bytes:
+def messages(*rows: tuple[bytes, bytes], max_rows: int = 0, result_formats: Any = (1,)) -> bytes:
     """Return what the messages themselves make of rows of parameters."""
     wire = b""
     for row in rows:

@@ -49,7 +49,12 @@ OF_A_SESSION: list[Any] = [
     *(Query(""), Parse("", ""), Bind("", ""), Describe("P", ""), Execute(""), Close("P", "")),
     *(Flush(), Sync(), FunctionCall(1, []), execution()),
 ]
-OF_AN_OPENING: list[Any] = [StartupMessage({}), SSLRequest(), GSSENCRequest(), CancelRequest(1, b"")]
+OF_AN_OPENING: list[Any] = [
+    StartupMessage({}),
+    SSLRequest(),
+    GSSENCRequest(),
+    CancelRequest(1, b""),
+]
 OF_A_LOGIN: list[Any] = [
     *(PasswordMessage(b""), SASLInitialResponse("X", None), SASLResponse(b""), GSSResponse(b"")),
 ]
@@ -153,9 +158,7 @@ def test_large_pieces_stand_alone_and_uncopied() -> None:
     buffers = codec.send_buffers(small, CopyData(data), small, small, CopyData(b""))
     assert buffers[1] is data
     assert len(buffers) == 3
-    assert b"".join(buffers) == _copying().send(
-        small, CopyData(data), small, small, CopyData(b"")
-    )
+    assert b"".join(buffers) == _copying().send(small, CopyData(data), small, small, CopyData(b""))
     assert codec.send_buffers() == []
 
 
@@ -173,7 +176,7 @@ def test_copy_data_of_any_shape() -> None:
 @pytest.mark.parametrize("message", [Query("", object()), Execute("", 0, "x")], ids=["Q", "E"])  # type: ignore[arg-type]
 def test_a_reader_is_a_row_sink(message: Any) -> None:
     codec = opened()
-    with pytest.raises(LocalProtocolError, match="a reader is a RowSink, not (object|str)"):
+    with pytest.raises(LocalProtocolError, match=r"a reader is a RowSink, not (object|str)"):
         codec.send(Parse("", ""), message)
     assert codec.receive_eof() == []
 

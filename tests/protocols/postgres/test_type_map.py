@@ -371,6 +371,18 @@ def test_aliases(types: TypeMap, name: str | int, value: Any, kind: int) -> None
     assert there_and_back(types, ODD.oid, "x") == "x"
 
 
+def test_aliases_in_a_composite_that_travels_as_text(types: TypeMap) -> None:
+    plain = TypeInfo(91001, "plain", "public", has_binary=False)
+    fields = (("a", ODD.oid), ("b", plain.oid))
+    types.add([plain, TypeInfo(91000, "mix", "public", "c", fields=fields)])
+    types.set_builtin(ODD, "int4")
+    assert writer(types, 91000).encode((5, "x")) == b'("5","x")'
+    assert there_and_back(types, 91000, (5, "x")) == (5, "x")
+    types.set_builtin(ODD, "pg_contrib.hstore")
+    with pytest.raises(LocalProtocolError, match=r"public\.odd cannot travel as text"):
+        types.codec(91000)
+
+
 def test_aliases_of_one_format(types: TypeMap) -> None:
     types.set_builtin(ODD, "text", "text")
     assert reader(types, ODD.oid).format == 0
