@@ -1,4 +1,4 @@
-"""``connect``, as asyncpg has it: finds the server, makes the socket, and opens the client on it."""
+"""``connect``, as asyncpg has it: finds the server, makes the socket, opens the client on it."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from wirekit.protocols.postgres import (
     COPY_HEADER,
@@ -121,8 +121,8 @@ def pieces_of(source: object) -> AsyncGenerator[Buffer]:
         return _pieces_of_path(cast("str | os.PathLike[str]", source))
     if hasattr(source, "read"):
         return _pieces_of_file(cast("Any", source).read)
-    if isinstance(source, AsyncIterable):
-        return _pieces_of_iterable(cast("AsyncIterable[Any]", source))
+    if _is_async_iterable(source):
+        return _pieces_of_iterable(source)
     try:
         view = memoryview(cast("Buffer", source)).cast("B")
     except TypeError:
@@ -132,6 +132,10 @@ def pieces_of(source: object) -> AsyncGenerator[Buffer]:
         )
         raise TypeError(text) from None
     return _slices(view)
+
+
+def _is_async_iterable(source: object) -> TypeGuard[AsyncIterable[Any]]:
+    return isinstance(source, AsyncIterable)
 
 
 async def _slices(data: Buffer) -> AsyncGenerator[Buffer]:
@@ -188,8 +192,8 @@ async def record_pieces(
     out = bytearray(COPY_HEADER)
     count = 0
     try:
-        if isinstance(records, AsyncIterable):
-            async for record in cast("AsyncIterable[Any]", records):
+        if _is_async_iterable(records):
+            async for record in records:
                 writer.write_row(out, record)
                 count += 1
                 if len(out) >= _PIECE:

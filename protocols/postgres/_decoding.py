@@ -65,14 +65,14 @@ class _Body:
         self.position += form.size
         return number
 
-    def bytes(self, length: int) -> bytes:
+    def take(self, length: int) -> bytes:
         if not 0 <= length <= len(self.data) - self.position:
             raise self.fault("with a length that lies")
         self.position += length
         return self.data[self.position - length : self.position]
 
     def rest(self) -> bytes:
-        return self.bytes(len(self.data) - self.position)
+        return self.take(len(self.data) - self.position)
 
     def string(self) -> str:
         end = self.data.find(b"\0", self.position)
@@ -112,7 +112,7 @@ def _authentication(body: _Body) -> Event:
     if simple is not None:
         return simple()
     if code == 5:
-        return AuthenticationMD5Password(body.bytes(4))
+        return AuthenticationMD5Password(body.take(4))
     if code == 8:
         return AuthenticationGSSContinue(body.rest())
     if code == 10:
@@ -156,7 +156,7 @@ def _negotiate_protocol_version(body: _Body) -> Event:
 
 def _fields(body: _Body) -> dict[str, str]:
     fields: dict[str, str] = {}
-    while code := body.bytes(1)[0]:
+    while code := body.take(1)[0]:
         fields.setdefault(chr(code), body.string())
     return fields
 
@@ -189,7 +189,7 @@ def _row_description(body: _Body) -> Event:
     columns: list[Column] = []
     for _ in range(count):
         name = body.string()
-        fields = _COLUMN.unpack(body.bytes(_COLUMN.size))
+        fields = _COLUMN.unpack(body.take(_COLUMN.size))
         if fields[5] not in (0, 1):
             raise body.fault("with an unknown format")
         columns.append(Column(name, *fields))
@@ -198,7 +198,7 @@ def _row_description(body: _Body) -> Event:
 
 def _copy_response(kind: type[CopyResponse]) -> Callable[[_Body], Event]:
     def decode(body: _Body) -> Event:
-        whole = body.bytes(1)[0]
+        whole = body.take(1)[0]
         count = body.number(_UINT16)
         if 2 * count != len(body.data) - body.position:
             raise body.fault("with a count that lies")
@@ -212,7 +212,7 @@ def _copy_response(kind: type[CopyResponse]) -> Callable[[_Body], Event]:
 
 def _function_call_response(body: _Body) -> Event:
     length = body.number(_INT32)
-    return FunctionCallResponse(None if length == -1 else body.bytes(length))
+    return FunctionCallResponse(None if length == -1 else body.take(length))
 
 
 _DECODERS: dict[int, Callable[[_Body], Event]] = {

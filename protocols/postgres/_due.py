@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from . import _frontend
 from ._backend import BindComplete, CloseComplete, EmptyQueryResponse, NoData, ParseComplete
-from ._frontend import CopyDone
+from ._frontend import (
+    Bind,
+    Close,
+    CopyDone,
+    Execute,
+    FunctionCall,
+    Parse,
+    Query,
+    Sync,
+)
 
 __all__ = [
     "ANSWERED_BY",
@@ -70,13 +78,13 @@ COPY_BOTH = 4
 
 # By the type of the message sent; that of Describe depends on what it describes.
 DUE: dict[type[object], int] = {
-    _frontend.Parse: PARSE,
-    _frontend.Bind: BIND,
-    _frontend.Execute: EXECUTE,
-    _frontend.Close: CLOSE,
-    _frontend.Sync: SYNC,
-    _frontend.Query: QUERY,
-    _frontend.FunctionCall: FUNCTION_CALL,
+    Parse: PARSE,
+    Bind: BIND,
+    Execute: EXECUTE,
+    Close: CLOSE,
+    Sync: SYNC,
+    Query: QUERY,
+    FunctionCall: FUNCTION_CALL,
 }
 
 # By the type byte of the message that is the whole answer.

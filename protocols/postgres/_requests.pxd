@@ -25,7 +25,7 @@ cdef object _STARTING
 cdef object _OPEN
 cdef object _TERMINATED
 
-cdef dict _DUE
+cdef dict DUE
 cdef frozenset _END_WITH_READY
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError
 
-from . import _due, _frontend
 from ._due import (
     BOUND,
     COPY_IN,
     DESCRIBE_PORTAL,
     DESCRIBE_STATEMENT,
+    DUE,
     ENCRYPTION,
     EXECUTE,
     FUNCTION_CALL,
@@ -22,6 +22,22 @@ from ._due import (
     QUERY,
     STARTUP,
     SYNC,
+)
+from ._frontend import (
+    CancelRequest,
+    CopyData,
+    CopyDone,
+    CopyFail,
+    Describe,
+    Flush,
+    GSSENCRequest,
+    GSSResponse,
+    PasswordMessage,
+    SASLInitialResponse,
+    SASLResponse,
+    SSLRequest,
+    StartupMessage,
+    Terminate,
 )
 from ._query import ExtendedQuery
 from ._rows import RowSink
@@ -55,13 +71,12 @@ _STARTING = State.STARTUP
 _OPEN = State.OPEN
 _TERMINATED = State.TERMINATED
 
-_DUE = _due.DUE
 _END_WITH_READY = frozenset({SYNC, QUERY, FUNCTION_CALL, STARTUP})
 _ANSWERS = (
-    _frontend.PasswordMessage,
-    _frontend.SASLInitialResponse,
-    _frontend.SASLResponse,
-    _frontend.GSSResponse,
+    PasswordMessage,
+    SASLInitialResponse,
+    SASLResponse,
+    GSSResponse,
 )
 
 
@@ -97,7 +112,7 @@ class Requests:
         self._first = 0
         self._head = NOTHING  # the first of _due
         self._sink: RowSink | None = None  # and its
-        self._remaining = 0  # pairs of a BOUND whose end is still to come
+        self._remaining: int = 0  # pairs of a BOUND whose end is still to come
         self._bound = False  # it is bound; or a QUERY's rows are described
         self._error: Exception | None = None  # what a decoder raised in the head's rows
         self._copy = 0  # the directions of the COPY under way
@@ -193,17 +208,17 @@ class Requests:
             self._sinks.append(None)
 
     def _pack_message(self, message: Any, pieces: list[Buffer]) -> None:
-        kind = type(message)
+        kind: type[Message] = message.__class__
         state = self._state
-        if state is _OPEN and self._copy & COPY_IN and kind is not _frontend.Terminate:
-            if kind is _frontend.CopyData:
+        if state is _OPEN and self._copy & COPY_IN and kind is not Terminate:
+            if kind is CopyData:
                 pieces.append(message.header())
                 pieces.append(message.data)
                 return
-            if kind is not _frontend.CopyDone and kind is not _frontend.CopyFail:
+            if kind is not CopyDone and kind is not CopyFail:
                 raise self._refuse_output(message)
             self._copy &= ~COPY_IN
-        elif (state is _OPEN or state is _STARTING) and kind is _frontend.Terminate:
+        elif (state is _OPEN or state is _STARTING) and kind is Terminate:
             self._state = _TERMINATED
         elif state is _OPEN:
             self._pack_open(message, kind)
@@ -216,11 +231,11 @@ class Requests:
         pieces.append(message.encode())
 
     def _pack_open(self, message: Any, kind: type[Message]) -> None:
-        due = _DUE.get(kind, NOTHING)
-        if kind is _frontend.Describe:
+        due = DUE.get(kind, NOTHING)
+        if kind is Describe:
             due = DESCRIBE_STATEMENT if message.kind == "S" else DESCRIBE_PORTAL
         if due == NOTHING:
-            if kind is not _frontend.Flush:
+            if kind is not Flush:
                 raise self._refuse_output(message)
             return
         if due == SYNC:
@@ -233,15 +248,15 @@ class Requests:
             self._sinks.append(sink)
 
     def _pack_opening(self, message: Any, kind: type[Message]) -> None:
-        if kind is _frontend.CancelRequest:
+        if kind is CancelRequest:
             self._state = _TERMINATED
             return
-        if kind is _frontend.StartupMessage:
+        if kind is StartupMessage:
             self._state = _STARTING
             self._due.append(STARTUP)
-        elif kind is _frontend.SSLRequest or kind is _frontend.GSSENCRequest:
+        elif kind is SSLRequest or kind is GSSENCRequest:
             self._state = _WAITS_FOR_ENCRYPTION
-            self._due.append(ENCRYPTION if kind is _frontend.SSLRequest else GSS_ENCRYPTION)
+            self._due.append(ENCRYPTION if kind is SSLRequest else GSS_ENCRYPTION)
         else:
             raise self._refuse_output(message)
         self._sinks.append(None)
@@ -275,7 +290,7 @@ class Requests:
     def _load_head(self) -> None:
         self._head = self._due[self._first]
         sink = self._sinks[self._first]
-        self._remaining = 1
         if type(sink) is tuple:
-            self._remaining, sink = sink
-        self._sink = sink
+            self._remaining, self._sink = sink
+        else:
+            self._remaining, self._sink = 1, sink

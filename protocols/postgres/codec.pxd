@@ -30,8 +30,8 @@ cdef object _TERMINATED
 cdef object _CLOSED
 cdef object _ERROR
 
-cdef dict _ANSWERED_BY
-cdef dict _BARE
+cdef dict ANSWERED_BY
+cdef dict BARE
 cdef dict _READY
 
 
@@ -85,6 +85,7 @@ cdef class Codec(Requests):
     cdef void _message(self, int kind, bytes body, list events) except *
     @cython.locals(head=int)
     cdef void _bare(self, int kind, name, event, list events) except *
+    @cython.locals(head=int)
     cdef void _row_description(self, event) except *
     cdef void _error_response(self, event) except *
     cdef void _opening(self, int kind, event) except *

@@ -14,9 +14,20 @@ from typing import TYPE_CHECKING, Any
 from wirekit._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
 from wirekit.protocols import _native
 
-from . import _backend, _due, _frontend
 from ._backend import (
+    AuthenticationCleartextPassword,
+    AuthenticationGSS,
+    AuthenticationGSSContinue,
+    AuthenticationKerberosV5,
+    AuthenticationMD5Password,
+    AuthenticationOk,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+    AuthenticationSSPI,
     CommandComplete,
+    CopyBothResponse,
+    CopyInResponse,
+    CopyOutResponse,
     CopyProgress,
     EncryptionResponse,
     PortalSuspended,
@@ -26,6 +37,8 @@ from ._backend import (
 from ._copy import CopySink
 from ._decoding import decode_message
 from ._due import (
+    ANSWERED_BY,
+    BARE,
     BOUND,
     COPY_BOTH,
     COPY_IN,
@@ -35,11 +48,13 @@ from ._due import (
     ENCRYPTION,
     EXECUTE,
     FUNCTION_CALL,
+    NAMES,
     NOTHING,
     QUERY,
     STARTUP,
     SYNC,
 )
+from ._frontend import CopyData
 from ._requests import Requests, State
 
 if TYPE_CHECKING:
@@ -61,8 +76,6 @@ _TERMINATED = State.TERMINATED
 _CLOSED = State.CLOSED
 _ERROR = State.ERROR
 
-_ANSWERED_BY = _due.ANSWERED_BY
-_BARE = _due.BARE
 _COPY_PROGRESS = CopyProgress()
 _READY = {
     ord("I"): ReadyForQuery(TransactionStatus.IDLE),
@@ -70,19 +83,19 @@ _READY = {
     ord("E"): ReadyForQuery(TransactionStatus.FAILED),
 }
 _CHALLENGES = (
-    _backend.AuthenticationCleartextPassword,
-    _backend.AuthenticationMD5Password,
-    _backend.AuthenticationSASL,
-    _backend.AuthenticationSASLContinue,
-    _backend.AuthenticationGSS,
-    _backend.AuthenticationGSSContinue,
-    _backend.AuthenticationSSPI,
-    _backend.AuthenticationKerberosV5,
+    AuthenticationCleartextPassword,
+    AuthenticationMD5Password,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+    AuthenticationGSS,
+    AuthenticationGSSContinue,
+    AuthenticationSSPI,
+    AuthenticationKerberosV5,
 )
 _COPY_DIRECTIONS = {
-    _backend.CopyInResponse: COPY_IN,
-    _backend.CopyOutResponse: COPY_OUT,
-    _backend.CopyBothResponse: COPY_IN | COPY_OUT | COPY_BOTH,
+    CopyInResponse: COPY_IN,
+    CopyOutResponse: COPY_OUT,
+    CopyBothResponse: COPY_IN | COPY_OUT | COPY_BOTH,
 }
 
 
@@ -265,7 +278,7 @@ class Codec(Requests):
             if not self._copy & COPY_BOTH:
                 raise RemoteProtocolError("CopyData outside of a COPY to us")
         elif self._copy_sink is None:
-            events.append(_frontend.CopyData(data[start:end]))
+            events.append(CopyData(data[start:end]))
         else:
             self._copied = True
             self._copy_sink.read_copy(data, start, end)
@@ -367,7 +380,7 @@ class Codec(Requests):
 
     def _message(self, kind: int, body: bytes, events: list[Any]) -> None:
         self._tell_copied(events)
-        bare = _BARE.get(kind)
+        bare = BARE.get(kind)
         if bare is not None:
             if body:
                 raise RemoteProtocolError(f"a {bare[0]} with a body")
@@ -407,7 +420,7 @@ class Codec(Requests):
                 self._copy_sink = None
         elif self._inside_copy():
             raise RemoteProtocolError(f"{name} inside a COPY")
-        elif head == _ANSWERED_BY.get(kind):
+        elif head == ANSWERED_BY.get(kind):
             self._advance()
         elif kind in b"Is" and self._executing():
             if self._more_pairs():
@@ -421,11 +434,12 @@ class Codec(Requests):
         events.append(event)
 
     def _row_description(self, event: Any) -> None:
-        if self._head == DESCRIBE_PORTAL:
+        head = self._head
+        if head == DESCRIBE_PORTAL:
             self._advance()
             if self._head != EXECUTE:
                 return
-        elif self._head == QUERY and not self._bound and not self._inside_copy():
+        elif head == QUERY and not self._bound and not self._inside_copy():
             self._bound = True
         else:
             raise self._out_of_turn("RowDescription")
@@ -466,7 +480,7 @@ class Codec(Requests):
         if self._challenged:
             raise RemoteProtocolError(f"{name} before the last request was answered")
         self._challenged = isinstance(event, _CHALLENGES)
-        self._let_in = isinstance(event, _backend.AuthenticationOk)
+        self._let_in = isinstance(event, AuthenticationOk)
 
     def _copy_response(self, event: Any) -> None:
         name = type(event).__name__
@@ -489,7 +503,7 @@ class Codec(Requests):
 
 
 def _name(due: int) -> str:
-    return _due.NAMES[due]
+    return NAMES[due]
 
 
 def _again(fault: RemoteProtocolError) -> RemoteProtocolError:

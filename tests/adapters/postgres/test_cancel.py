@@ -11,17 +11,19 @@ import wirekit
 from tests.adapters.postgres._login import client
 from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters import postgres as pg
-from wirekit.adapters.postgres import _client
 from wirekit.adapters.postgres._cancel import cancel
 from wirekit.protocols.postgres import BackendKeyData
-from wirekit.sockets import Socket, connect, memory_pair
+from wirekit.sockets import DirectConnector, Socket, connect, memory_pair
 
 SLEEP = "SELECT pg_sleep(1000)"
 
 
 @pytest.mark.parametrize("carrier", ["tcp", "unix", "tls"])
 async def test_the_query_is_cancelled(
-    postgres15: RunningServer, certificate_authority: CertificateAuthority, carrier: str
+    postgres15: RunningServer,
+    certificate_authority: CertificateAuthority,
+    carrier: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sockets: list[Socket] = []
 
@@ -41,46 +43,42 @@ async def test_the_query_is_cancelled(
     ) as db:
         task = asyncio.create_task(db.fetch(SLEEP))
         await asyncio.sleep(0.05)
-        key = await key_of(db)
+        key = await key_of(db, monkeypatch)
         await cancel(dial, key)
         with pytest.raises(pg.QueryCanceledError):
             await task
         assert await db.fetchval("SELECT 1") == 1
         # A wrong key has no effect, and nobody is told.
-        task = asyncio.create_task(db.fetchval("SELECT 7 FROM pg_sleep(0.1)"))
+        other = asyncio.create_task(db.fetchval("SELECT 7 FROM pg_sleep(0.1)"))
         await asyncio.sleep(0.02)
         await cancel(dial, BackendKeyData(key.process_id, bytes(4)))
-        assert await task == 7
+        assert await other == 7
     assert all(socket.closed.done() for socket in sockets[1:] if socket.successor is None)
 
 
-async def key_of(db: Any) -> BackendKeyData:
+async def key_of(db: Any, monkeypatch: pytest.MonkeyPatch) -> BackendKeyData:
     """Return the key by way of what the client would send."""
     sent: list[BackendKeyData] = []
 
     async def note(dial: object, key: BackendKeyData, **_: object) -> None:
         sent.append(key)
 
-    module: Any = _client
-    original = module.cancel
-    module.cancel = note
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr("wirekit.adapters.postgres._client.cancel", note)
         await db._connection.canceller()
-    finally:
-        module.cancel = original
     return sent[0]
 
 
-async def test_long_keys(postgres18: RunningServer) -> None:
+async def test_long_keys(postgres18: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async with pg.Postgres(
-        connector=wirekit.sockets.DirectConnector(),
+        connector=DirectConnector(),
         address=(postgres18.host, postgres18.port),
         user="trust_user",
         database="wirekit",
         protocol_version=(3, 2),
     ) as db:
         assert db.protocol_version == (3, 2)
-        assert len((await key_of(db)).secret_key) == 32
+        assert len((await key_of(db, monkeypatch)).secret_key) == 32
         with pytest.raises(TimeoutError):
             await db.fetch(SLEEP, timeout=0.05)
         assert await db.fetchval("SELECT pg_backend_pid()", timeout=10) == db.get_server_pid()
@@ -178,4 +176,3 @@ async def test_a_cancel_request_that_cannot_be_sent_ends_the_connection(
         await other.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1", SLEEP
         )
-

@@ -253,8 +253,9 @@ async def test_cancel_request(postgres15: RunningServer, how: str) -> None:
     ):
         running = asyncio.create_task(db.fetchval("SELECT pg_sleep(30)"))
         query = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
-        while await superuser.fetchval(query, db.get_server_pid()) != "PgSleep":
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(PATIENCE):
+            while await superuser.fetchval(query, db.get_server_pid()) != "PgSleep":
+                pass
         started = time.monotonic()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -273,12 +274,12 @@ async def test_nobody_is_there(postgres15: RunningServer) -> None:
         await connect(**login(postgres15, port=DEAD))
     with pytest.raises(wirekit.ConnectError):
         await connect(**login(postgres15, host="/nowhere"))
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionError):
         await connect(**login(postgres15, host="/nowhere"))
 
 
 @pytest.mark.parametrize("ssl", ["disable", "prefer", "require"])
-async def test_a_silent_server(ssl: str) -> None:
+async def test_a_silent_server(ssl: Any) -> None:
     async with silent_server() as (host, port):
         with pytest.raises(wirekit.ConnectTimeout, match=r"within 0\.05 s"):
             await connect(host=host, port=port, user="u", ssl=ssl, timeout=0.05)
@@ -385,7 +386,8 @@ async def test_cancelled_at_every_turn() -> None:
                     await task
             for socket in server.sockets:
                 await asyncio.wait_for(asyncio.shield(wait_closed(socket)), PATIENCE)
-            await eventually(lambda: asyncio.all_tasks() <= before | {task} | server._tasks)
+            allowed = before | {task} | server._tasks
+            await eventually(lambda allowed=allowed: asyncio.all_tasks() <= allowed)
         if opened == 3:
             break
     assert opened == 3, "it takes more turns than were tried"
@@ -418,8 +420,9 @@ async def test_cancelled_at_a_real_server(postgres15: RunningServer, ssl: str) -
     for socket in recorder.sockets:
         await asyncio.wait_for(wait_closed(socket), PATIENCE)
     assert asyncio.all_tasks() == before
-    while await sessions(postgres15, "cancelled"):
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE):
+        while await sessions(postgres15, "cancelled"):
+            pass
 
 
 async def test_ended_in_time_by_the_caller(postgres15: RunningServer) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+import wirekit
 from tests.adapters.postgres._login import client
 from tests.servers import RunningServer
 from wirekit.adapters import postgres as pg
@@ -69,7 +70,7 @@ async def test_the_clients_own_methods(db: Any) -> None:
 async def test_queries_run_in_the_order_in_which_they_are_queued(db: Any) -> None:
     await db.fetchval("SELECT 1")
     async with db.pipeline() as pipeline:
-        got = []
+        got: list[Any] = []
         for number in range(30):
             pipeline.execute(f"INSERT INTO t VALUES ({number})")
             got.append(pipeline.fetchval(COUNT))
@@ -97,7 +98,7 @@ async def test_many_at_once(postgres15: RunningServer) -> None:
 
 
 async def test_record_classes(db: Any) -> None:
-    class Mine(pg.Record):  # type: ignore[misc]
+    class Mine(pg.Record):
         pass
 
     async with db.pipeline() as pipeline:
@@ -135,11 +136,16 @@ async def test_an_error_undoes_all(db: Any, value: Any, prepared: bool) -> None:
     if prepared:
         await db.execute(f"{INSERT} RETURNING 1", 0)
         await db.execute("DELETE FROM t")
-    with pytest.raises(error):  # though nobody asked for any result
+    results: list[Any] = []
+
+    async def run() -> None:
         async with db.pipeline() as pipeline:
-            before = pipeline.execute(f"{INSERT} RETURNING 1", 1)
-            wrong = pipeline.execute(f"{INSERT} RETURNING 1", value)
-            after = pipeline.execute(f"{INSERT} RETURNING 1", 2)
+            query = f"{INSERT} RETURNING 1"
+            results.extend([pipeline.execute(query, argument) for argument in (1, value, 2)])
+
+    with pytest.raises(error):  # though nobody asked for any result
+        await run()
+    before, wrong, after = results
     assert await before == "INSERT 0 1"
     with pytest.raises(error):
         await wrong
@@ -148,51 +154,69 @@ async def test_an_error_undoes_all(db: Any, value: Any, prepared: bool) -> None:
     await usable(db, 0)
 
 
-async def test_errors_of_preparing(db: Any) -> None:
-    with pytest.raises(pg.UndefinedTableError):
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [("SELECT * FROM nothing", pg.UndefinedTableError), (None, pg.InterfaceError)],
+)
+async def test_errors_of_preparing(db: Any, query: Any, error: type[Exception]) -> None:
+    async def run() -> None:
         async with db.pipeline() as pipeline:
             pipeline.execute(INSERT, 1)
-            pipeline.fetch("SELECT * FROM nothing")
+            pipeline.fetch(query)
             pipeline.execute(INSERT, 2)
-    with pytest.raises(pg.InterfaceError, match="a query is a str"):
-        async with db.pipeline() as pipeline:
-            pipeline.execute(INSERT, 1)
-            wrong: Any = None
-            pipeline.fetch(wrong)
+
+    with pytest.raises(error):
+        await run()
     await usable(db, 0)
 
 
 async def test_an_error_that_was_caught_undoes_all_the_same(db: Any) -> None:
-    with pytest.raises(pg.CheckViolationError) as caught:
+    errors: list[Exception] = []
+
+    async def run() -> None:
         async with db.pipeline() as pipeline:
             pipeline.execute(INSERT, 1)
             with pytest.raises(pg.CheckViolationError) as inner:
                 await pipeline.execute(INSERT, -1)
+            errors.append(inner.value)
             with pytest.raises(pg.InFailedSQLTransactionError):
                 await pipeline.execute(INSERT, 2)
-    assert caught.value is not inner.value
+
+    with pytest.raises(pg.CheckViolationError) as caught:
+        await run()
+    assert caught.value is not errors[0]
     assert caught.value.query == INSERT
     await usable(db, 0)
 
 
 async def test_an_exception_of_the_block_undoes_all(db: Any) -> None:
-    with pytest.raises(KeyError):
+    queued: list[Any] = []
+
+    async def run() -> None:
         async with db.pipeline() as pipeline:
             await pipeline.execute(INSERT, 1)
-            unprepared = pipeline.execute(f"{INSERT} RETURNING 1", 2)
-            queued = pipeline.execute(INSERT, 2)
+            queued.append(pipeline.execute(f"{INSERT} RETURNING a", 2))
+            queued.append(pipeline.execute(INSERT, 2))
             raise KeyError
-    for awaitable in (unprepared, queued):
-        (result,) = await asyncio.gather(awaitable, return_exceptions=True)
+
+    with pytest.raises(KeyError):
+        await run()
+    results: list[Any] = await asyncio.gather(*queued, return_exceptions=True)
+    for result in results:
         assert result == "INSERT 0 1" or isinstance(result, pg.InFailedSQLTransactionError)
     await usable(db, 0)
 
 
 async def test_a_constraint_that_is_checked_at_the_end(db: Any) -> None:
     await db.execute("CREATE TEMP TABLE u (a int4 UNIQUE DEFERRABLE INITIALLY DEFERRED)")
-    with pytest.raises(pg.UniqueViolationError):
+    results: list[Any] = []
+
+    async def run() -> None:
         async with db.pipeline() as pipeline:
-            results = [pipeline.execute("INSERT INTO u VALUES ($1)", 1) for _ in range(2)]
+            results.extend(pipeline.execute("INSERT INTO u VALUES ($1)", 1) for _ in range(2))
+
+    with pytest.raises(pg.UniqueViolationError):
+        await run()
     assert [await result for result in results] == ["INSERT 0 1"] * 2
     assert await db.fetchval("SELECT count(*) FROM u") == 0
     await usable(db)
@@ -224,24 +248,40 @@ async def test_inside_of_a_transaction(db: Any) -> None:
 
 
 async def test_an_error_inside_of_a_transaction(db: Any) -> None:
-    with pytest.raises(pg.CheckViolationError):
+    async def insert(*values: int, fault: Exception | None = None) -> None:
         async with db.transaction():
             await db.execute(INSERT, 1)
             async with db.pipeline() as pipeline:
-                pipeline.execute(INSERT, -1)
+                for value in values:
+                    pipeline.execute(INSERT, value)
+                if fault is not None:
+                    raise fault
+
+    with pytest.raises(pg.CheckViolationError):
+        await insert(2, -1)
+    await usable(db, 0)
+    with pytest.raises(KeyError):
+        await insert(2, fault=KeyError())
     await usable(db, 0)
     async with db.transaction():
         await db.execute(INSERT, 1)
-        with pytest.raises(KeyError):
-            async with db.pipeline() as pipeline:
-                await pipeline.execute(INSERT, 2)
-                raise KeyError
-        assert await db.fetchval(COUNT) == 2  # it is the transaction's
         with pytest.raises(pg.CheckViolationError):
-            async with db.transaction(), db.pipeline() as pipeline:
-                pipeline.execute(INSERT, -1)
-        assert await db.fetchval(COUNT) == 2
-    await usable(db, 2)
+            await insert(-1)  # in a savepoint
+        assert await db.fetchval(COUNT) == 1
+    await usable(db, 1)
+
+
+async def test_an_exception_inside_of_a_transaction_leaves_it_open(db: Any) -> None:
+    async def run() -> None:
+        async with db.pipeline() as pipeline:
+            await pipeline.execute(INSERT, 2)
+            raise KeyError
+
+    async with db.transaction():
+        with pytest.raises(KeyError):
+            await run()
+        assert await db.fetchval(COUNT) == 1  # the rest is the transaction's affair
+    await usable(db, 1)
 
 
 # Wrong use -----------------------------------------------------------------------------------
@@ -250,26 +290,30 @@ async def test_an_error_inside_of_a_transaction(db: Any) -> None:
 async def test_only_queries(db: Any) -> None:
     async with db.pipeline() as pipeline:
         pipeline.execute(INSERT, 1)
-        for call in (
+        calls: list[Callable[[], Any]] = [
             lambda: db.executemany(INSERT, [(2,)]),
             lambda: db.fetchmany(COUNT, [()]),
             lambda: db.transaction().start(),
             lambda: db.pipeline().__aenter__(),
             lambda: db.copy_to_table("t", source=b""),
             lambda: db.reset(),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(pg.InterfaceError, match="pipeline"):
                 await call()
         assert await pipeline.fetchval(COUNT) == 1
     await usable(db, 1)
 
 
-async def test_copy_is_refused(db: Any) -> None:
-    for query in ("COPY t FROM STDIN", "COPY t TO STDOUT"):
-        with pytest.raises(pg.InterfaceError, match="copy_"):
-            async with db.pipeline() as pipeline:
-                pipeline.execute(INSERT, 1)
-                pipeline.execute(query)
+@pytest.mark.parametrize("query", ["COPY t FROM STDIN", "COPY t TO STDOUT"])
+async def test_copy_is_refused(db: Any, query: str) -> None:
+    async def run() -> None:
+        async with db.pipeline() as pipeline:
+            pipeline.execute(INSERT, 1)
+            pipeline.execute(query)
+
+    with pytest.raises(pg.InterfaceError, match="copy_"):
+        await run()
     await usable(db, 0)
 
 
@@ -320,8 +364,9 @@ async def test_another_task_may_be_given_the_pipeline(db: Any) -> None:
     helping = asyncio.create_task(helper())
     async with db.pipeline() as pipeline:
         pipelines.put_nowait(pipeline)
-        while not pipeline._calls and not pipeline._parts:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while not (pipeline._calls or pipeline._parts):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0)
     assert await helping == 7
     await usable(db, 1)
 
@@ -340,27 +385,33 @@ async def test_pipelines_one_after_the_other(db: Any) -> None:
 # Giving up -----------------------------------------------------------------------------------
 
 
-async def test_cancelled_in_the_block(db: Any) -> None:
-    for query in ("SELECT pg_sleep(1000)", "SELECT pg_sleep($1)"):
-        values = (1000,) if "$1" in query else ()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05), db.pipeline() as pipeline:
-                pipeline.execute(INSERT, 1)
-                await pipeline.fetch(query, *values)
-        await usable(db, 0)
+@pytest.mark.parametrize("query", ["SELECT pg_sleep(1000)", "SELECT pg_sleep($1)"])
+async def test_cancelled_in_the_block(db: Any, query: str) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(0.05), db.pipeline() as pipeline:
+            pipeline.execute(INSERT, 1)
+            await pipeline.fetch(query, *[1000] * ("$1" in query))
+
+    with pytest.raises(TimeoutError):
+        await run()
+    await usable(db, 0)
 
 
-async def test_cancelled_at_the_end_of_the_block(db: Any) -> None:
-    for first in (None, "SELECT pg_sleep(1000)"):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05), db.pipeline() as pipeline:
-                pipeline.execute(INSERT, 1)
-                if first is not None:
-                    pipeline.execute(first)
-                late = pipeline.fetch("SELECT pg_sleep($1)", 1000)
-        (error,) = await asyncio.gather(late, return_exceptions=True)
-        assert isinstance(error, pg.PostgresError | asyncio.CancelledError)
-        await usable(db, 0)
+@pytest.mark.parametrize("queries", [1, 3])
+async def test_cancelled_at_the_end_of_the_block(db: Any, queries: int) -> None:
+    queued: list[Any] = []
+
+    async def run() -> None:
+        async with asyncio.timeout(0.05), db.pipeline() as pipeline:
+            pipeline.execute(INSERT, 1)
+            texts = [f"SELECT {number} FROM pg_sleep($1)" for number in range(queries)]
+            queued.extend([pipeline.fetch(text, 1000) for text in texts])
+
+    with pytest.raises(TimeoutError):
+        await run()
+    errors: list[Any] = await asyncio.gather(*queued, return_exceptions=True)
+    assert all(isinstance(error, pg.PostgresError) for error in errors)
+    await usable(db, 0)
 
 
 async def test_one_result_is_given_up(db: Any) -> None:
@@ -401,53 +452,68 @@ async def test_cancelled_after_any_turn(db: Any) -> None:
 
 @pytest.mark.parametrize("waits", [True, False])
 async def test_the_connection_is_lost(postgres15: RunningServer, waits: bool) -> None:
+    queued: list[Any] = []
+
+    async def run(db: Any, other: Any) -> None:
+        async with db.pipeline() as pipeline:
+            queued.append(pipeline.fetch("SELECT 1 FROM pg_sleep(1000)"))
+            queued.append(pipeline.fetchval("SELECT 1"))
+            queued.append(pipeline.fetchval("SELECT 2"))
+            await asyncio.sleep(0.05)
+            await other.execute("SELECT pg_terminate_backend($1)", db.get_server_pid())
+            if waits:
+                await queued[1]
+
     async with client(postgres15) as db, client(postgres15) as other:
         await db.fetchval("SELECT 1")
-        results: list[Any] = []
         with pytest.raises(pg.ConnectionDoesNotExistError, match="administrator"):
-            async with db.pipeline() as pipeline:
-                results.append(pipeline.fetch("SELECT 1 FROM pg_sleep(1000)"))
-                results.append(pipeline.fetchval("SELECT 1"))
-                results.append(pipeline.fetchval("SELECT 2"))
-                await asyncio.sleep(0.05)
-                await other.execute("SELECT pg_terminate_backend($1)", db.get_server_pid())
-                if waits:
-                    await results[1]
-        errors: list[Any] = await asyncio.gather(*results, return_exceptions=True)
+            await run(db, other)
+        errors: list[Any] = await asyncio.gather(*queued, return_exceptions=True)
         assert all(isinstance(error, pg.ConnectionDoesNotExistError) for error in errors)
         assert len({id(error) for error in errors}) == 3
 
 
 async def test_the_connection_is_lost_while_idle(postgres15: RunningServer) -> None:
+    async def run(db: Any, other: Any) -> None:
+        async with db.pipeline() as pipeline:
+            await pipeline.fetchval("SELECT 1")
+            await other.execute("SELECT pg_terminate_backend($1)", db.get_server_pid())
+            await asyncio.sleep(0.05)
+
     async with client(postgres15) as db, client(postgres15) as other:
         with pytest.raises(pg.ConnectionDoesNotExistError):
-            async with db.pipeline() as pipeline:
-                await pipeline.fetchval("SELECT 1")
-                await other.execute("SELECT pg_terminate_backend($1)", db.get_server_pid())
-                await asyncio.sleep(0.05)
+            await run(db, other)
         with pytest.raises(pg.ConnectionDoesNotExistError):
-            async with db.pipeline() as pipeline:
-                pass
+            await run(db, other)
 
 
 async def test_the_blocks_own_exception_says_more(postgres15: RunningServer) -> None:
-    async with client(postgres15) as db:
+    async def run(db: Any) -> None:
+        async with db.pipeline() as pipeline:
+            pipeline.fetch("SELECT pg_sleep(1000)")
+            await asyncio.sleep(0.01)
+            db.terminate()
+            raise KeyError
+
+    async with client(postgres15) as db, client(postgres15) as other:
+        pid = db.get_server_pid()
         with pytest.raises(KeyError):
-            async with db.pipeline() as pipeline:
-                pipeline.fetch("SELECT pg_sleep(1000)")
-                await asyncio.sleep(0.01)
-                db.terminate()
-                raise KeyError
+            await run(db)
+        await other.execute("SELECT pg_terminate_backend($1)", pid)
 
 
 async def test_closed_inside_of_the_block(postgres15: RunningServer) -> None:
+    queued: list[Any] = []
+
+    async def run(db: Any) -> None:
+        async with db.pipeline() as pipeline:
+            queued.append(pipeline.fetchval("SELECT 1"))
+            queued.append(pipeline.fetchval("SELECT 2"))
+            await db.close()
+
     async with client(postgres15) as db:
         await db.fetchval("SELECT 1")
-        with pytest.raises(pg.InterfaceError, match="closed"):
-            async with db.pipeline() as pipeline:
-                prepared = pipeline.fetchval("SELECT 1")
-                unprepared = pipeline.fetchval("SELECT 2")
-                await db.close()
-        for result in (prepared, unprepared):
-            with pytest.raises(pg.InterfaceError, match="closed"):
-                await result
+        with pytest.raises(wirekit.SocketClosed, match="closed"):
+            await run(db)
+        errors: list[Any] = await asyncio.gather(*queued, return_exceptions=True)
+        assert all(isinstance(error, wirekit.SocketClosed) for error in errors)

@@ -13,6 +13,7 @@ import wirekit
 from tests.adapters.postgres._login import client
 from tests.servers import RunningServer
 from wirekit.adapters import postgres as pg
+from wirekit.sockets import connect
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ async def test_the_first_row_does_not_cut_a_command_short(db: Any) -> None:
 
 
 async def test_record_classes(postgres15: RunningServer) -> None:
-    class Mine(pg.Record):  # type: ignore[misc]
+    class Mine(pg.Record):
         def double(self) -> Any:
             return 2 * self["a"]
 
@@ -249,9 +250,7 @@ FAULTS: dict[str, tuple[Callable[[int], Any], type[Exception]]] = {
 @pytest.mark.parametrize("size", [100, 0])
 @pytest.mark.parametrize("at", [0, 1, 20_000])
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_all_or_nothing(
-    postgres15: RunningServer, fault: str, at: int, size: int
-) -> None:
+async def test_all_or_nothing(postgres15: RunningServer, fault: str, at: int, size: int) -> None:
     make, expected = FAULTS[fault]
     async with client(postgres15, statement_cache_size=size) as db:
         await db.execute("CREATE TEMP TABLE t (a int4 CHECK (a >= 0))")
@@ -281,7 +280,7 @@ async def test_all_or_nothing(
         assert await db.fetchval("SELECT count(*) FROM t") == 0
 
 
-@pytest.mark.parametrize("rows", [5, 100_000])
+@pytest.mark.parametrize("rows", [5, 20_000])
 async def test_many_cancelled_in_the_middle(db: Any, rows: int) -> None:
     await db.execute("CREATE TEMP TABLE t (a int4)")
     for turns in range(0, 40, 3):
@@ -291,7 +290,7 @@ async def test_many_cancelled_in_the_middle(db: Any, rows: int) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
-        (result,) = await asyncio.gather(task, return_exceptions=True)
+        result: Any = (await asyncio.gather(task, return_exceptions=True))[0]
         assert await behind in (0, rows)
         count = await db.fetchval("SELECT count(*) FROM t")
         assert count in ((rows,) if result is None else (0, rows))
@@ -390,10 +389,8 @@ async def test_huge_values_both_ways(postgres15: RunningServer) -> None:
 
 
 async def test_rows_that_are_too_large(postgres15: RunningServer) -> None:
-    socket = wirekit.sockets.connect((postgres15.host, postgres15.port))
-    db: Any = pg.Postgres(
-        socket, user="trust_user", database="wirekit", max_message_length=65536
-    )
+    socket = connect((postgres15.host, postgres15.port))
+    db: Any = pg.Postgres(socket, user="trust_user", database="wirekit", max_message_length=65536)
     async with db:
         assert len(await db.fetchval("SELECT repeat('x', 60000)")) == 60000
         with pytest.raises(wirekit.MessageTooLarge):
@@ -424,7 +421,7 @@ async def test_results_that_nobody_waits_for_are_not_kept(postgres15: RunningSer
         decoded += 1
         return value
 
-    socket = wirekit.sockets.connect((postgres15.host, postgres15.port))
+    socket = connect((postgres15.host, postgres15.port))
     async with pg.Postgres(socket, user="trust_user", database="wirekit") as db:
         await db.set_type_codec(
             "text", schema="pg_catalog", encoder=str, decoder=decode, format="text"
@@ -432,7 +429,7 @@ async def test_results_that_nobody_waits_for_are_not_kept(postgres15: RunningSer
         task = asyncio.create_task(
             db.fetch("SELECT repeat('x', 100) FROM generate_series(1, 500000)")
         )
-        while not decoded:
+        while not decoded:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
         task.cancel()
         before = decoded

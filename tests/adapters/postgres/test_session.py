@@ -12,6 +12,7 @@ import wirekit
 from tests.adapters.postgres._login import client, opened
 from tests.servers import RunningServer
 from wirekit.adapters import postgres as pg
+from wirekit.sockets import DirectConnector
 
 NAMES = "SELECT name FROM pg_prepared_statements ORDER BY name"
 
@@ -27,7 +28,7 @@ async def blocked(db: Any, other: Any, table: str) -> None:
 
 async def test_it_has_to_be_open(postgres15: RunningServer) -> None:
     db: Any = pg.Postgres(
-        connector=wirekit.sockets.DirectConnector(),
+        connector=DirectConnector(),
         address=(postgres15.host, postgres15.port),
         user="trust_user",
     )
@@ -184,10 +185,14 @@ async def test_inside_a_transaction_nothing_is_run_again(
         await db.execute("CREATE TEMP TABLE stale (a int4)")
         assert await db.fetch("SELECT * FROM stale") == []
         await db.execute(how)
-        with pytest.raises(expected):
+
+        async def run() -> None:
             async with db.transaction():
                 await db.execute("INSERT INTO stale VALUES (1)")
                 await db.fetch("SELECT * FROM stale")
+
+        with pytest.raises(expected):
+            await run()
         # But the next time it is prepared anew, in a transaction too.
         async with db.transaction():
             assert await db.fetch("SELECT * FROM stale") == []

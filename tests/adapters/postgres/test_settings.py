@@ -14,7 +14,7 @@ from tests.adapters.postgres._login import client
 from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters import postgres as pg
 from wirekit.adapters.postgres._settings import Settings, open_connection
-from wirekit.sockets import Socket, connect, memory_pair
+from wirekit.sockets import DirectConnector, Socket, connect, memory_pair
 
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
@@ -68,7 +68,8 @@ async def gone(socket: Socket) -> None:
 
 
 def settings(**options: Any) -> Settings:
-    return Settings(**{"user": "me", "timeout": 5.0, **options})
+    given: dict[str, Any] = {"user": "me", "timeout": 5.0, **options}
+    return Settings(**given)
 
 
 # What is said --------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ async def test_a_version_that_is_too_old(postgres15: RunningServer) -> None:
 
 def login(server: RunningServer, **options: Any) -> pg.Postgres:
     return pg.Postgres(
-        connector=wirekit.sockets.DirectConnector(),
+        connector=DirectConnector(),
         address=(server.host, server.port),
         user="trust_user",
         database="wirekit",
@@ -176,9 +177,7 @@ def negotiated(version: tuple[int, int], *options: bytes) -> bytes:
 )
 async def test_versions_that_were_not_offered(fake: Fake, answer: bytes) -> None:
     with pytest.raises(wirekit.RemoteProtocolError):
-        await open_connection(
-            fake.says(answer + OK + READY), settings(protocol_version=(3, 2))
-        )
+        await open_connection(fake.says(answer + OK + READY), settings(protocol_version=(3, 2)))
     await gone(fake.ours)
 
 

@@ -2,18 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
-
-import scramp
 
 import wirekit
 from tests.interop.postgres.helpers import eventually
 from tests.protocols.postgres import _server as wire
 from wirekit.adapters import postgres
 from wirekit.sockets import AddressLike, Socket, memory_pair
+
+scramp: Any = importlib.import_module("scramp")  # which has no types
 
 PASSWORD = "a secret password"
 
@@ -101,7 +102,11 @@ async def scram(session: Session) -> None:
     """Log the user in by SCRAM-SHA-256."""
     mechanism = scramp.ScramMechanism()
     information = mechanism.make_auth_info(PASSWORD, iteration_count=4096)
-    exchange = mechanism.make_server(lambda user: information)
+
+    def find(user: str) -> Any:
+        return information
+
+    exchange = mechanism.make_server(find)
     await session.write(wire.authentication_sasl("SCRAM-SHA-256"))
     _, body = await session.message()
     exchange.set_client_first(body[body.index(b"\0") + 5 :].decode())
@@ -146,7 +151,7 @@ class FakeServer:
         self.cancelled: list[bytes] = []  # what CancelRequests said
         self.startups: list[bytes] = []
         self.received: list[tuple[bytes, bytes]] = []
-        self.answer = answer
+        self.answer: Answer = answer
         self.login = login
         self.spoil = spoil
         self.encryption = encryption
@@ -176,6 +181,8 @@ class FakeServer:
     async def aclose(self) -> None:
         for socket in self.sockets:
             socket.abort()
+        for task in self._tasks:
+            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -187,7 +194,8 @@ class FakeServer:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        task.result()  # a mistake in the test itself
+        if not task.cancelled():
+            task.result()  # a mistake in the test itself
 
     async def serve(self, socket: Socket) -> None:
         """Serve on a socket until it ends."""

@@ -175,9 +175,7 @@ async def own_types(pg: Any, options: dict[str, Any]) -> Any:
 
         await conn.execute("CREATE SCHEMA usage; SET search_path = usage")
         await conn.execute("CREATE EXTENSION hstore; CREATE EXTENSION citext")
-        await conn.set_builtin_type_codec(
-            "hstore", schema="usage", codec_name="pg_contrib.hstore"
-        )
+        await conn.set_builtin_type_codec("hstore", schema="usage", codec_name="pg_contrib.hstore")
         found.append(await conn.fetchval("SELECT $1::hstore", {"a": "1", "b": None}))
         found.append(await conn.fetchval("SELECT $1::citext[]", ["a", None]))
         await conn.execute(
@@ -235,7 +233,7 @@ async def all_types(pg: Any, options: dict[str, Any]) -> Any:
         ("date", datetime.date.max),
         ("time", datetime.time(1, 2, 3, 4)),
         ("timetz", datetime.time(1, 2, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))),
-        ("timestamp", datetime.datetime(2020, 1, 2, 3, 4, 5, 6)),  # noqa: DTZ001 - without a zone
+        ("timestamp", datetime.datetime(2020, 1, 2, 3, 4, 5, 6)),
         ("timestamptz", datetime.datetime(2020, 1, 2, 3, 4, 5, 6, utc)),
         ("interval", datetime.timedelta(days=3, microseconds=5)),
         ("float4", 1.5),
@@ -478,9 +476,7 @@ async def copying(pg: Any, options: dict[str, Any], folder: Path) -> Any:
         day = datetime.date(2024, 1, 2)
         records = [(f"p{n}", n / 2, day) for n in range(500)] + [(None, None, None)]
         columns = ["place", "value", "day"]
-        found.append(
-            await conn.copy_records_to_table("measures", records=records, columns=columns)
-        )
+        found.append(await conn.copy_records_to_table("measures", records=records, columns=columns))
 
         async def more() -> AsyncIterator[Any]:
             for n in range(3):
@@ -597,6 +593,7 @@ async def errors(pg: Any, options: dict[str, Any]) -> Any:
         ]
         found += [await kind_of(call) for call in calls]
         texts: list[str] = []
+        wrong: Any
         for wrong in ("a", False):
             with pytest.raises(ValueError, match="invalid timeout") as caught:
                 await conn.fetchval("SELECT 1", timeout=wrong)
@@ -610,8 +607,8 @@ async def errors(pg: Any, options: dict[str, Any]) -> Any:
         text = r"element #1 of executemany\(\) sequence"
         with pytest.raises(pg.DataError, match=text):
             await conn.executemany(insert, [(7,), ("text",)])
+        rows = [("x" * 1000,)] * 700 + [(5,)]  # in another batch
         with pytest.raises(pg.DataError, match=r"element #700 of executemany\(\)"):
-            rows = [("x" * 1000,)] * 700 + [(5,)]  # in another batch
             await conn.executemany("SELECT $1::text", rows)
         with pytest.raises(pg.DataError, match="element #1: expected a sequence, got int"):
             await conn.executemany(insert, [(7,), 8])

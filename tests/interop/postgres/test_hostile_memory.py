@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -19,7 +19,7 @@ MEBIBYTE = 1024 * 1024
 
 
 @contextmanager
-def bounded(most: int = MEBIBYTE) -> Iterator[None]:
+def bounded(most: int = MEBIBYTE) -> Generator[None]:
     """Fail if more memory is taken at any time."""
     tracemalloc.start()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -199,7 +200,7 @@ async def test_methods_that_channel_binding_forbids(method: str) -> None:
         assert "channel_binding=require" in str(error)
 
 
-def exchange(*says: Any) -> Any:
+def exchange(*says: bytes | Callable[[bytes], bytes]) -> Any:
     """Return a SCRAM login; functions make what is said from the nonce of the client."""
 
     async def login(session: Session) -> None:

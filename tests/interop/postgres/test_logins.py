@@ -207,14 +207,10 @@ async def test_require_auth(postgres15: RunningServer, user: str, ssl: str) -> N
     method = METHODS[user]
     others = ",".join(sorted(set(METHODS.values()) - {method}))
     for allowed in (method, f"{method},gss", "!gss", "!" + others.replace(",", ",!")):
-        await check(
-            postgres15, user, password=PASSWORDS[user], ssl=ssl, require_auth=allowed
-        )
+        await check(postgres15, user, password=PASSWORDS[user], ssl=ssl, require_auth=allowed)
     for allowed in (others, f"!{method}"):
         with pytest.raises(AuthenticationRefused, match="require_auth"):
-            await check(
-                postgres15, user, password=PASSWORDS[user], ssl=ssl, require_auth=allowed
-            )
+            await check(postgres15, user, password=PASSWORDS[user], ssl=ssl, require_auth=allowed)
 
 
 # TLS -----------------------------------------------------------------------------------------
@@ -271,7 +267,10 @@ async def test_ssl_true_and_contexts(
     with pytest.raises(wirekit.TLSError):  # the system does not know our authority
         await connect(dsn(postgres15), ssl=True)
     context = certificate_authority.client_context()
-    for address, ssl in ((dsn(postgres15, authority_of(postgres15)), True), (dsn(postgres15), context)):
+    for address, ssl in (
+        (dsn(postgres15, authority_of(postgres15)), True),
+        (dsn(postgres15), context),
+    ):
         db = await connect(address, ssl=ssl)
         assert await db.fetchval(HAS_TLS) is True
         await db.close()
@@ -440,4 +439,4 @@ async def test_service_file(
     assert await db.fetchval(HAS_TLS) is True
     await db.close()
     with pytest.raises(ClientConfigurationError, match="not found"):
-        await connect(**{**options, "service": "third"})
+        await connect(**(options | {"service": "third"}))

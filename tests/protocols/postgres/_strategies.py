@@ -216,9 +216,11 @@ def sessions(draw: st.DrawFn) -> list[Step]:
     return steps
 
 
-CONVERSATIONS: st.SearchStrategy[list[Step]] = st.builds(
-    lambda opening, session: [*opening, *session], st.sampled_from(OPENINGS), sessions()
-)
+def _joined(opening: list[Step], session: list[Step]) -> list[Step]:
+    return [*opening, *session]
+
+
+CONVERSATIONS = st.builds(_joined, st.sampled_from(OPENINGS), sessions())
 
 # Anything at all.
 MESSAGES = st.builds(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from wirekit.protocols.postgres import _backend
-from wirekit.protocols.postgres._backend import (
+from wirekit.protocols import postgres
+from wirekit.protocols.postgres import (
     Authentication,
     AuthenticationMD5Password,
     AuthenticationSASLContinue,
@@ -25,10 +25,9 @@ from wirekit.protocols.postgres._backend import (
     ParseComplete,
     RowDescription,
 )
+from wirekit.protocols.postgres._backend import __all__ as NAMES
 
-CLASSES: list[Any] = [
-    value for name in _backend.__all__ if inspect.isclass(value := getattr(_backend, name))
-]
+CLASSES: list[Any] = [value for name in NAMES if inspect.isclass(value := getattr(postgres, name))]
 EVENTS = [
     kind for kind in CLASSES if issubclass(kind, Event) and kind not in (Event, Authentication)
 ]

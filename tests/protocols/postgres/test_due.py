@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from wirekit.protocols.postgres import _backend, _due, _frontend
+from wirekit.protocols import postgres
+from wirekit.protocols.postgres import _due
+from wirekit.protocols.postgres._frontend import __all__ as MESSAGES
 
 
 def test_every_answer_has_a_number_and_a_name() -> None:
@@ -20,13 +22,12 @@ def test_every_message_that_is_answered_by_one_thing_is_known() -> None:
         *("StartupMessage", "Terminate", "Describe", "Flush"),
     }
     known = {kind.__name__ for kind in _due.DUE}
-    assert known == {*_frontend.__all__} - of_other_moments
+    assert known == {*MESSAGES} - of_other_moments
 
 
 def test_messages_without_a_body() -> None:
     for kind, (name, event) in _due.BARE.items():
-        module = _frontend if name == "CopyDone" else _backend
-        assert hasattr(module, name)
+        assert hasattr(postgres, name)
         # PortalSuspended brings rows.
         assert (event is None) == (kind == ord("s"))
         if event is not None:

@@ -1,0 +1,302 @@
+"""The adapter speaks on everything that carries bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket as stdlib_socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+import wirekit
+from tests.interop.redis.proxy import Proxy
+from tests.servers import CertificateAuthority, RunningServer
+from wirekit.adapters.postgres import DivisionByZeroError, Postgres
+from wirekit.protocols.postgres import SSLRequest
+from wirekit.sockets import AddressLike, DirectConnector, Socket, connect, memory_pair
+
+Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Postgres]]
+CARRIERS: dict[str, Carrier] = {}
+
+
+def carrier(function: Carrier) -> Carrier:
+    CARRIERS[function.__name__] = function
+    return function
+
+
+def postgres(socket: object = None, **options: object) -> Postgres:
+    return Postgres(socket, user="trust_user", database="wirekit", **options)  # type: ignore[arg-type]
+
+
+def address_of(server: RunningServer) -> tuple[str, int]:
+    return server.host, server.port
+
+
+class Tunnel:
+    """A connector through memory: our end is joined to a TCP connection that it makes."""
+
+    def __init__(self, server: RunningServer, *, fragment: int | None = None) -> None:
+        self._server = server
+        self._fragment = fragment
+        self._relays: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, address: AddressLike) -> Socket:
+        ours, theirs = memory_pair(fragment=self._fragment)
+        outer = connect(address_of(self._server))
+        await outer.opened
+        for source, target in ((theirs, outer), (outer, theirs)):
+            self._relays.add(asyncio.create_task(self._carry(source, target)))
+        return ours
+
+    async def _carry(self, source: Socket, target: Socket) -> None:
+        with contextlib.suppress(wirekit.TransportError):
+            while data := await source.read():
+                await target.write(data)
+        await target.close()
+
+    async def ended(self) -> None:
+        await asyncio.gather(*self._relays)
+
+
+@carrier
+@asynccontextmanager
+async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Postgres]:
+    async with postgres(connect(address_of(server))) as db:
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Postgres]:
+    async with postgres(connect(f"unix://{server.unix_path}")) as db:
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def unix_by_connector(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    async with postgres(connector=DirectConnector(), address=str(server.unix_path)) as db:
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Postgres]:
+    socket = connect(
+        address_of(server), secure_transport="starttls", ssl_context=authority.client_context()
+    )
+    async with postgres(socket) as db:
+        assert socket.successor is not None
+        assert socket.successor.secure_transport == "on"
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def tls_by_connector(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    connector = DirectConnector(secure_transport="starttls", ssl_context=authority.client_context())
+    async with postgres(connector=connector, address=address_of(server)) as db:
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def memory_relay(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    tunnel = Tunnel(server, fragment=100)
+    async with postgres(connector=tunnel, address=address_of(server)) as db:
+        yield db
+    await tunnel.ended()
+
+
+@carrier
+@asynccontextmanager
+async def tls_through_memory(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    tunnel = Tunnel(server, fragment=1000)
+    connector = DirectConnector(
+        connector=tunnel, secure_transport="starttls", ssl_context=authority.client_context()
+    )
+    async with postgres(connector=connector, address=address_of(server)) as db:
+        yield db
+    await tunnel.ended()
+
+
+@carrier
+@asynccontextmanager
+async def tls_inside_tls(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    """The outer TLS ends at a server that passes on what is inside, which is TLS again."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*address_of(server))
+        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+
+    listener = await asyncio.start_server(
+        pass_on, server.host, ssl=authority.server_context(), ssl_shutdown_timeout=1
+    )
+    async with listener:
+        host, port = listener.sockets[0].getsockname()
+        outer = DirectConnector(secure_transport="on", ssl_context=authority.client_context())
+
+        async def tunnel(address: AddressLike) -> Socket:
+            return await outer((host, port))
+
+        inner = DirectConnector(
+            connector=tunnel, secure_transport="starttls", ssl_context=authority.client_context()
+        )
+        async with postgres(connector=inner, address=address_of(server)) as db:
+            yield db
+
+
+async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+@carrier
+@asynccontextmanager
+async def tcp_proxy(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    async with (
+        Proxy(server) as proxy,
+        postgres(connector=DirectConnector(), address=proxy.address) as db,
+    ):
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def stdlib(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    sock = stdlib_socket.create_connection(address_of(server))
+    async with postgres(sock) as db:
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def stdlib_unix(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    sock = stdlib_socket.socket(stdlib_socket.AF_UNIX)
+    sock.connect(str(server.unix_path))
+    async with postgres(sock) as db:
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def streams(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    async with postgres(await asyncio.open_connection(*address_of(server))) as db:
+        yield db
+
+
+@carrier
+@asynccontextmanager
+async def transport(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Postgres]:
+    loop = asyncio.get_running_loop()
+    made, _ = await loop.create_connection(asyncio.Protocol, *address_of(server))
+    async with postgres(made) as db:
+        yield db
+
+
+CANCELLING = {  # those that have a connector, and so a way to cancel at the server
+    "unix_by_connector",
+    "tls_by_connector",
+    "memory_relay",
+    "tls_through_memory",
+    "tls_inside_tls",
+    "tcp_proxy",
+}
+
+
+async def speak(db: Postgres, *, cancels: bool) -> None:
+    """A bit of everything: small and large, pipelined, failing, cancelled, pushed."""
+    large = "é" * 200_000
+    assert await db.fetchval("SELECT $1::text", large) == large
+    rows = await db.fetch("SELECT n, repeat('x', 100) AS x FROM generate_series(1, 5000) n")
+    assert [row["n"] for row in rows] == list(range(1, 5001))
+    calls = (db.fetchval("SELECT $1::int", n) for n in range(100))
+    assert await asyncio.gather(*calls) == list(range(100))
+    async with db.pipeline() as pipeline:
+        first, second = pipeline.fetchval("SELECT 1"), pipeline.fetchval("SELECT 2")
+    assert (await first, await second) == (1, 2)
+    with pytest.raises(DivisionByZeroError):
+        await db.fetch("SELECT 1 / 0")
+    async with db.transaction():
+        await db.execute("CREATE TEMPORARY TABLE carried (n int)")
+        records = [(n,) for n in range(20_000)]
+        assert await db.copy_records_to_table("carried", records=records) == "COPY 20000"
+        assert await db.fetchval("SELECT sum(n) FROM carried") == sum(range(20_000))
+    # Without a way to cancel at the server, it is waited for.
+    with pytest.raises(TimeoutError):
+        await db.fetchval(f"SELECT pg_sleep({30 if cancels else 0.05})", timeout=0.01)
+    assert await db.fetchval("SELECT 5") == 5
+    heard: asyncio.Queue[object] = asyncio.Queue()
+    await db.add_listener("carrier", lambda *event: heard.put_nowait(event[3]))
+    await db.execute("NOTIFY carrier, 'text'")
+    assert await heard.get() == "text"
+
+
+@pytest.mark.both_loops
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_every_carrier(
+    name: str, postgres15: RunningServer, certificate_authority: CertificateAuthority
+) -> None:
+    async with CARRIERS[name](postgres15, certificate_authority) as db:
+        await speak(db, cancels=name in CANCELLING)
+
+
+@pytest.mark.both_loops
+async def test_streams_in_use(postgres18: RunningServer) -> None:
+    """Somebody asked for TLS on them before, was told no, and goes on in clear."""
+    reader, writer = await asyncio.open_connection(postgres18.host, postgres18.port)
+    writer.write(SSLRequest().encode())
+    assert await reader.readexactly(1) == b"N"
+    async with postgres((reader, writer)) as db:
+        assert await db.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.both_loops
+async def test_tls_that_the_server_does_not_speak(
+    postgres18: RunningServer, certificate_authority: CertificateAuthority
+) -> None:
+    options = {"ssl_context": certificate_authority.client_context(), "connect_timeout": 5}
+    asks = connect(address_of(postgres18), secure_transport="starttls", **options)  # type: ignore[arg-type]
+    with pytest.raises(wirekit.TLSError, match="nothing was sent in clear"):
+        await postgres(asks).__aenter__()
+    begins = connect(address_of(postgres18), secure_transport="on", **options)  # type: ignore[arg-type]
+    with pytest.raises(wirekit.ConnectError):
+        await postgres(begins).__aenter__()
+
+
+async def test_the_carrier_is_closed_with_the_client(postgres15: RunningServer) -> None:
+    reader, writer = await asyncio.open_connection(postgres15.host, postgres15.port)
+    async with postgres((reader, writer)) as db:
+        assert await db.fetchval("SELECT 1") == 1
+    assert writer.transport.is_closing()
+    sock = stdlib_socket.create_connection(address_of(postgres15))
+    db = postgres(sock)
+    await db.close()  # before it was opened
+    assert sock.fileno() == -1
