@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wirekit.protocols.postgres import TypeInfo
+from wirekit._errors import LocalProtocolError, RemoteProtocolError
+from wirekit.protocols.postgres import TypeInfo, TypeMap
+
+from .exceptions import UnsupportedClientFeatureError
 
 if TYPE_CHECKING:
-    from wirekit.protocols.postgres import Record
+    from collections.abc import Callable, Sequence
+
+    from wirekit.protocols.postgres import Column, Record, TypeCodec
 
     from .types import ServerVersion
 
-__all__ = ["asks_for_types", "type_info", "types_by_name", "types_by_oid"]
+__all__ = [
+    "asks_for_types",
+    "builtin_codecs",
+    "builtin_parameter_codecs",
+    "required_codec",
+    "type_info",
+    "types_by_name",
+    "types_by_oid",
+]
+
+_BUILTIN = TypeMap()  # without any codecs of users
 
 _TYPES = """
 SELECT
@@ -91,3 +106,32 @@ def type_info(row: Record) -> TypeInfo:
 
 def _char(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def required_codec(find: Callable[[int], TypeCodec | None], oid: int) -> TypeCodec:
+    """Return the codec of a type.
+
+    Raises:
+        UnsupportedClientFeatureError: there is none.
+    """
+    try:
+        codec = find(oid)
+    except RemoteProtocolError as error:  # types that cannot be
+        raise UnsupportedClientFeatureError(
+            f"no codec for the type with OID {oid}: {error}"
+        ) from None
+    except LocalProtocolError as error:
+        raise UnsupportedClientFeatureError(str(error)) from None
+    if codec is None:
+        raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
+    return codec
+
+
+def builtin_parameter_codecs(oids: Sequence[int]) -> list[TypeCodec]:
+    """Return the codecs of parameters, whatever the user has set."""
+    return [required_codec(_BUILTIN.parameter_codec, oid) for oid in oids]
+
+
+def builtin_codecs(columns: Sequence[Column]) -> list[TypeCodec]:
+    """Return the codecs of columns, whatever the user has set."""
+    return [required_codec(_BUILTIN.codec, column.type) for column in columns]

@@ -14,8 +14,9 @@ from wirekit.protocols.postgres import (
     TransactionStatus,
 )
 
+from ._arguments import check_query
 from ._results import raise_error, rows_of
-from ._session import Session, check_query
+from ._session import Session
 from .exceptions import PostgresError
 
 if TYPE_CHECKING:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-from wirekit._errors import LocalProtocolError, RemoteProtocolError
 from wirekit.protocols.postgres import (
     Close,
     CopyResponse,
@@ -24,7 +23,15 @@ from wirekit.protocols.postgres import (
     TypeMap,
 )
 
-from ._introspection import asks_for_types, type_info, types_by_oid
+from ._arguments import check_query, checked_limit, checked_size, checked_timeout
+from ._introspection import (
+    asks_for_types,
+    builtin_codecs,
+    builtin_parameter_codecs,
+    required_codec,
+    type_info,
+    types_by_oid,
+)
 from ._ownership import Hold, Ownership
 from ._results import Results, checked_result, copy_error, last_tag, raise_error, rows_of
 from ._server_version import parse_server_version
@@ -53,7 +60,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Results",
     "Session",
-    "check_query",
     "checked_result",
     "last_tag",
     "raise_error",
@@ -63,7 +69,6 @@ __all__ = [
 
 _DESCRIBED = frozenset({RowDescription, NoData})
 _DEEPEST_TYPE = 100  # how many times a type may be of other types that are not known
-_BUILTIN = TypeMap()  # without any codecs of users
 _MOST_ARGUMENTS = 65535  # a 16-bit number; of more, the server describes a remainder
 _STALE = (InvalidCachedStatementError, InvalidSQLStatementNameError)
 
@@ -102,7 +107,7 @@ class Session:
     ) -> None:
         check_record_class(record_class)
         self._record_class = record_class
-        self._command_timeout = _checked_timeout("command_timeout", command_timeout)
+        self._command_timeout = checked_timeout("command_timeout", command_timeout)
         self._connection: Connection | None = None
         self._server_pid = 0
         self._protocol_version = (3, 0)
@@ -111,9 +116,9 @@ class Session:
         self._releases = 0  # how often a pool had it back; what was made before is void then
         self._pipeline: Pipeline | None = None
         self._statements = StatementCache(
-            _checked_size("statement_cache_size", statement_cache_size),
-            _checked_size("max_cached_statement_lifetime", max_cached_statement_lifetime),
-            _checked_size("max_cacheable_statement_size", max_cacheable_statement_size),
+            checked_size("statement_cache_size", statement_cache_size),
+            checked_size("max_cached_statement_lifetime", max_cached_statement_lifetime),
+            checked_size("max_cacheable_statement_size", max_cacheable_statement_size),
             asyncio.get_running_loop().time,
             self._statement_dropped,
         )
@@ -183,7 +188,7 @@ class Session:
 
     def _limited(self, timeout: float | None) -> asyncio.Timeout:
         """Return the limit of a call, which is the connection's if it is given none."""
-        return asyncio.timeout(self._command_timeout if timeout is None else _positive(timeout))
+        return asyncio.timeout(self._command_timeout if timeout is None else checked_limit(timeout))
 
     # Queries
 
@@ -386,10 +391,10 @@ class Session:
     # Types
 
     def _codec(self, oid: int) -> TypeCodec:
-        return _required(self._types.codec, oid)
+        return required_codec(self._types.codec, oid)
 
     def _parameter_codec(self, oid: int) -> TypeCodec:
-        return _required(self._types.parameter_codec, oid)
+        return required_codec(self._types.parameter_codec, oid)
 
     def _codecs(self, columns: Sequence[Column]) -> list[TypeCodec]:
         return [self._codec(column.type) for column in columns]
@@ -420,9 +425,9 @@ class Session:
             prepared.name,
             query,
             oids,
-            [_required(_BUILTIN.parameter_codec, oid) for oid in oids],
+            builtin_parameter_codecs(oids),
             prepared.columns,
-            _builtin_codecs,
+            builtin_codecs,
         )
         if self._pipeline is not None and self._pipeline.is_ours:
             found = await self._pipeline.run_now(statement, values)
@@ -449,57 +454,3 @@ class Session:
             if self._connection is None:
                 raise ClosedError("the connection is not open")
             raise self._connection.lost_error()
-
-
-def _required(find: Callable[[int], TypeCodec | None], oid: int) -> TypeCodec:
-    try:
-        codec = find(oid)
-    except RemoteProtocolError as error:  # types that cannot be
-        raise UnsupportedClientFeatureError(
-            f"no codec for the type with OID {oid}: {error}"
-        ) from None
-    except LocalProtocolError as error:
-        raise UnsupportedClientFeatureError(str(error)) from None
-    if codec is None:
-        raise UnsupportedClientFeatureError(f"no codec for the type with OID {oid}")
-    return codec
-
-
-def _builtin_codecs(columns: Sequence[Column]) -> list[TypeCodec]:
-    return [_required(_BUILTIN.codec, column.type) for column in columns]
-
-
-def check_query(query: object) -> None:
-    """Raise an InterfaceError if it is no query at all."""
-    if not isinstance(query, str):
-        raise InterfaceError(f"a query is a str, not {type(query).__name__}")
-
-
-def _checked_timeout(name: str, timeout: float | None) -> float | None:
-    if timeout is None:
-        return None
-    seconds = _number(timeout)
-    if seconds is None or not seconds > 0:
-        raise ValueError(f"invalid {name} value: expected greater than 0 float (got {timeout!r})")
-    return seconds
-
-
-def _positive(timeout: float) -> float:
-    seconds = _number(timeout)
-    if seconds is None:
-        raise ValueError(f"invalid timeout value: expected non-negative float (got {timeout!r})")
-    return max(0.0, seconds)
-
-
-def _checked_size(name: str, size: float) -> Any:
-    number = _number(size)
-    if number is None or not number >= 0:
-        raise ValueError(f"invalid {name} value: expected a number of 0 or more (got {size!r})")
-    return size
-
-
-def _number(value: object) -> float | None:
-    """Return what is a number, and no bool, as a float."""
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        return None
-    return float(cast("float", value))

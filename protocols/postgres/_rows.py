@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError, RemoteProtocolError
-
 from wirekit.protocols import _native
 
 from ._record import Record
@@ -241,7 +240,7 @@ class RowWriter:
             InvalidRow: there are more or fewer than codecs, or they are in no order.
         """
         if type(values) is not tuple and type(values) is not list:
-            if isinstance(values, (dict, set, frozenset)) or not hasattr(values, "__iter__"):
+            if _is_unordered(values):
                 raise InvalidRow(f"expected a sequence, got {type(values).__name__}")
             values = tuple(values)
         count = len(self._codecs)
@@ -299,3 +298,7 @@ class RowWriter:
             exc.row = count
             raise
         return count
+
+
+def _is_unordered(values: Any) -> bool:
+    return isinstance(values, (dict, set, frozenset)) or not hasattr(values, "__iter__")

@@ -14,7 +14,7 @@ import pytest
 import wirekit
 from tests.adapters.postgres._login import client, login
 from tests.interop.postgres.fake_server import Cut, FakeServer, Session, trust
-from tests.interop.postgres.helpers import PATIENCE, eventually, turns
+from tests.interop.postgres.helpers import eventually, turns
 from tests.interop.redis.proxy import Proxy
 from tests.protocols.postgres import _server as wire
 from tests.servers import CertificateAuthority, RunningServer
@@ -31,6 +31,7 @@ from wirekit.adapters.postgres import (
 )
 from wirekit.sockets import AddressLike, DirectConnector, Policy, Socket, TCPAddress
 
+PATIENCE = 20.0  # seconds after which something that was to happen never will
 DEAD = 1  # a port where nobody listens
 
 
@@ -386,11 +387,14 @@ async def test_cancelled_at_every_turn() -> None:
                     await task
             for socket in server.sockets:
                 await asyncio.wait_for(asyncio.shield(wait_closed(socket)), PATIENCE)
-            allowed = before | {task} | server._tasks
-            await eventually(lambda allowed=allowed: asyncio.all_tasks() <= allowed)
+        await only_these(before | {task})
         if opened == 3:
             break
     assert opened == 3, "it takes more turns than were tried"
+
+
+async def only_these(tasks: set[asyncio.Task[Any]]) -> None:
+    await eventually(lambda: asyncio.all_tasks() <= tasks)
 
 
 async def wait_closed(socket: Socket) -> None:

@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -38,18 +39,18 @@ async def both(program: Program, server: RunningServer) -> Any:
 
 def plain(value: Any) -> Any:
     """Return what can be compared over libraries, and differs if the types do."""
-    if isinstance(value, list | tuple) and type(value) in (list, tuple):
-        return [type(value).__name__, *(plain(item) for item in value)]
     name = type(value).__name__
-    if isinstance(value, asyncpg.Record | wirekit_postgres.Record):
-        return [name, *((key, plain(item)) for key, item in value.items())]
-    if name in ("Path", "Polygon"):
-        return [name, plain(value.points), getattr(value, "is_closed", None)]
-    if name == "Circle":
-        return [name, *value.center, value.radius]
-    if name in ("Point", "Box", "Line", "LineSegment"):
-        return [name, *(plain(item) for item in value)]
-    return (name, repr(value))
+    match name:
+        case "list" | "tuple" | "Point" | "Box" | "Line" | "LineSegment":
+            return [name, *map(plain, value)]
+        case "Record":
+            return [name, *((key, plain(item)) for key, item in value.items())]
+        case "Path" | "Polygon":
+            return [name, plain(value.points), getattr(value, "is_closed", None)]
+        case "Circle":
+            return [name, *value.center, value.radius]
+        case _:
+            return (name, repr(value))
 
 
 @asynccontextmanager
@@ -118,17 +119,35 @@ async def test_first_steps(postgres: RunningServer) -> None:
 # Types ---------------------------------------------------------------------------------------
 
 
+@dataclass
 class Shape:
     """What a geometry library would give."""
 
-    def __init__(self, corners: tuple[tuple[float, float], ...]) -> None:
-        self.corners = corners
+    corners: list[tuple[float, float]]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Shape) and self.corners == other.corners
+    def encode(self) -> str:
+        return ",".join(str(corner) for corner in self.corners)
 
-    def __repr__(self) -> str:
-        return f"Shape({self.corners})"
+    @classmethod
+    def decode(cls, text: str) -> Shape:
+        corners = json.loads(f"[{text[1:-1]}]".translate(str.maketrans("()", "[]")))
+        return cls([(x, y) for x, y in corners])
+
+
+def of_microseconds(microseconds: int) -> tuple[int]:
+    return (microseconds,)
+
+
+def microseconds_of(data: tuple[int]) -> int:
+    return data[0]
+
+
+def four_bytes(number: int) -> bytes:
+    return number.to_bytes(4, "big", signed=True)
+
+
+def ten_times(data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=True) * 10
 
 
 async def own_types(pg: Any, options: dict[str, Any]) -> Any:
@@ -145,12 +164,11 @@ async def own_types(pg: Any, options: dict[str, Any]) -> Any:
         await conn.set_type_codec(
             "polygon",
             schema="pg_catalog",
-            encoder=lambda shape: ",".join(str(corner) for corner in shape.corners),
-            decoder=lambda text: Shape(tuple(json.loads(f"[{text[1:-1]}]".translate(TO_JSON)))),
+            encoder=Shape.encode,
+            decoder=Shape.decode,
         )
-        shape = Shape(([0.0, 0.0], [1.0, 2.0], [3.0, 4.5]))  # type: ignore[arg-type]
-        encoded = Shape(tuple((x, y) for x, y in shape.corners))
-        found.append(await conn.fetchval("SELECT $1::polygon", encoded))
+        shape = Shape([(0.0, 0.0), (1.0, 2.0), (3.0, 4.5)])
+        found.append(await conn.fetchval("SELECT $1::polygon", shape))
         await conn.reset_type_codec("polygon", schema="pg_catalog")
         found.append((await conn.fetchval("SELECT '((0,0),(1,1))'::polygon")).points)
 
@@ -158,8 +176,8 @@ async def own_types(pg: Any, options: dict[str, Any]) -> Any:
             "timestamptz",
             schema="pg_catalog",
             format="tuple",
-            encoder=lambda micros: (micros,),
-            decoder=lambda data: data[0],
+            encoder=of_microseconds,
+            decoder=microseconds_of,
         )
         found.append(await conn.fetchval("SELECT $1::timestamptz", 1_000_000))
         found.append(await conn.fetchval("SELECT ARRAY['2000-01-01 00:00:02Z'::timestamptz]"))
@@ -167,8 +185,8 @@ async def own_types(pg: Any, options: dict[str, Any]) -> Any:
             "int4",
             schema="pg_catalog",
             format="binary",
-            encoder=lambda number: number.to_bytes(4, "big", signed=True),
-            decoder=lambda data: int.from_bytes(data, "big", signed=True) * 10,
+            encoder=four_bytes,
+            decoder=ten_times,
         )
         found.append(await conn.fetchval("SELECT $1::int4", 7))
         await conn.reset_type_codec("int4", schema="pg_catalog")
@@ -207,9 +225,6 @@ async def own_types(pg: Any, options: dict[str, Any]) -> Any:
         found.append(await kind_of(conn.fetchval("SELECT $1::citext_range", ["a", "b"])))
         await conn.execute("DROP SCHEMA usage CASCADE")
     return found
-
-
-TO_JSON = str.maketrans("()", "[]")
 
 
 async def test_own_types(postgres15: RunningServer) -> None:  # which has the extensions
@@ -540,17 +555,27 @@ async def listening(pg: Any, options: dict[str, Any]) -> Any:
         await listener.fetchval("SELECT 1")
 
         messages: list[Any] = []
-        speaker.add_log_listener(
-            lambda conn, message: messages.append((message.message, message.severity))
-        )
+
+        def take_message(conn: Any, message: Any) -> None:
+            messages.append((message.message, message.severity))
+
+        speaker.add_log_listener(take_message)
         await speaker.execute("DO $$ BEGIN RAISE WARNING 'careful'; END $$")
         await asyncio.sleep(0.01)
         closed: list[Any] = []
-        speaker.add_termination_listener(lambda conn: closed.append(conn is speaker))
+
+        def take_end(conn: Any) -> None:
+            closed.append(conn is speaker)
+
+        speaker.add_termination_listener(take_end)
         await speaker.close()
         await asyncio.sleep(0.01)
         queries: list[Any] = []
-        with listener.query_logger(lambda record: queries.append((record.query, record.args))):
+
+        def take_query(record: Any) -> None:
+            queries.append((record.query, record.args))
+
+        with listener.query_logger(take_query):
             await listener.fetchval("SELECT $1::int", 5)
         heard.sort(key=str)
         return heard, messages, closed, queries

@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 
 import wirekit
-from tests.interop.postgres.helpers import PATIENCE, turns
 from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters import postgres as pg
 from wirekit.sockets import DirectConnector, Socket, connect
 
 GROUPS = 60  # of tasks, one after the other
+PATIENCE = 20.0  # seconds after which something that was to happen never will
 Call = Callable[[Any, int], Awaitable[Any]]
+
+
+async def turns(count: int) -> None:
+    """Let the event loop turn so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
 
 # How the server is reached. ------------------------------------------------------------------
 

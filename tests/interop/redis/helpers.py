@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import redis
 
+from tests.interop.waiting import PATIENCE as PATIENCE
+from tests.interop.waiting import eventually as eventually
+from tests.interop.waiting import outcomes as outcomes
+from tests.interop.waiting import turns as turns
 from tests.servers import RunningServer
 from wirekit.adapters.redis import Redis
 from wirekit.sockets import DirectConnector, SocketLike, connect
@@ -18,8 +20,6 @@ from wirekit.sockets import DirectConnector, SocketLike, connect
 # A Redis, or redis-py's: the results that redis-py declares are unions, which every test would have
 # to narrow.
 Client: TypeAlias = Any
-
-PATIENCE = 20.0  # seconds after which something that was to happen never will
 
 
 def new_client(socket: SocketLike | None = None, **settings: Any) -> Client:
@@ -68,26 +68,6 @@ def stopped(server: RunningServer) -> Generator[None]:
         yield
     finally:
         process.send_signal(signal.SIGCONT)
-
-
-async def eventually(condition: Callable[[], object]) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it never came about"
-        await asyncio.sleep(0.005)
-
-
-async def outcomes(*calls: Awaitable[Any]) -> list[Any]:
-    """Return what each call returned or raised; none may hang."""
-    async with asyncio.timeout(PATIENCE):
-        return await asyncio.gather(*calls, return_exceptions=True)
-
-
-async def turns(count: int) -> None:
-    """Let the event loop turn so many times."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 def resident_bytes() -> int:
