@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from wirekit.protocols.postgres import Event, ExtendedQuery, Message
     from wirekit.sockets import Promise, Socket
 
-__all__ = ["Connection", "Request"]
+__all__ = ["Connection"]
 
 _SMALLEST_READ = 8192
 _LARGEST_READ = 131072  # a larger one costs more in fresh memory than it saves in calls

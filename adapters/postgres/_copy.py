@@ -14,7 +14,7 @@ from ._copy_statements import copy_from as copy_from_statement
 from ._copy_statements import copy_to as copy_to_statement
 from ._copy_statements import described, table
 from ._lexing import quote_identifier, with_literals
-from ._session import rows_of
+from ._results import rows_of
 from .exceptions import InternalClientError, UnsupportedServerFeatureError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from wirekit.protocols.postgres import Query
 
 from ._lexing import is_client_copy, may_copy
-from ._session import Session, last_tag, raise_error
+from ._results import last_tag, raise_error
+from ._session import Session
 from .exceptions import InterfaceError
 
 if TYPE_CHECKING:
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import CopyResponse, CopySink, Event
 
-    from ._connection import Connection, Request
+    from ._connection import Connection
     from ._ownership import Hold, Ownership
+    from ._request import Request
     from ._statements import Statement
 
 __all__ = ["CopyGuard", "Exchange", "check_width"]

@@ -21,7 +21,7 @@ from wirekit.protocols.postgres import (
 
 from ._copy_files import call, opened
 from ._copy_guard import check_width
-from ._session import last_tag, raise_error
+from ._results import last_tag, raise_error
 from .exceptions import InterfaceError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from wirekit.protocols.postgres import (
 )
 
 from ._resource import Resource
-from ._session import checked_result, last_tag, raise_error, rows_of
+from ._results import checked_result, last_tag, raise_error, rows_of
 from .exceptions import InterfaceError, NoActiveSQLTransactionError
 
 if TYPE_CHECKING:

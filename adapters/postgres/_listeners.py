@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import NoticeResponse, NotificationResponse
 
-    from ._session import Results
+    from ._results import Results
     from ._settings import Opened, Settings
     from ._statements import Statement
 

@@ -24,7 +24,8 @@ from wirekit.protocols.postgres import (
     TransactionStatus,
 )
 
-from ._session import Session, checked_result, rows_of
+from ._results import checked_result, rows_of
+from ._session import Session
 from .exceptions import InFailedSQLTransactionError, InterfaceError, error_from_fields
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import Event, ExtendedQuery, Message
 
-    from ._connection import Connection, Request
+    from ._connection import Connection
     from ._ownership import Hold
-    from ._session import Results
+    from ._request import Request
+    from ._results import Results
     from ._statements import Statement
 
 __all__ = ["Pipeline", "Pipelining"]

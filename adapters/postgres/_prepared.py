@@ -9,7 +9,7 @@ from wirekit.protocols.postgres import CommandComplete
 
 from ._cursor import CursorFactory
 from ._resource import Resource
-from ._session import rows_of
+from ._results import rows_of
 from ._transaction import Transaction
 from .exceptions import InterfaceError, InternalClientError, OutdatedSchemaCacheError
 from .types import Attribute, Type
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wirekit.protocols.postgres import Record, TypeMap
 
     from ._resource import Access
-    from ._session import Results
+    from ._results import Results
     from ._statements import Statement
 
 __all__ = ["PreparedStatement"]

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import Record, RowSink
 
-    from ._connection import Connection, Request
+    from ._connection import Connection
+    from ._request import Request
     from ._statements import Statement
 
 __all__ = ["Queries"]

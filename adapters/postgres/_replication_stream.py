@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import Event
 
-    from ._connection import Connection, Request
+    from ._connection import Connection
+    from ._request import Request
     from ._walsender import Walsender
 
 __all__ = ["ReplicationMessage", "ReplicationStream"]

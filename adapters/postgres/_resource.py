@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.postgres import Event, Record, TypeMap
 
-    from ._connection import Connection, Request
+    from ._connection import Connection
     from ._ownership import Ownership
-    from ._session import Results
+    from ._request import Request
+    from ._results import Results
     from ._statements import Statement
     from ._transaction import Transaction
 

@@ -57,15 +57,7 @@ if TYPE_CHECKING:
     from ._settings import Opened
     from .types import ServerVersion
 
-__all__ = [
-    "Results",
-    "Session",
-    "checked_result",
-    "last_tag",
-    "raise_error",
-    "rows_of",
-    "type_info",
-]
+__all__ = ["Session"]
 
 _DESCRIBED = frozenset({RowDescription, NoData})
 _DEEPEST_TYPE = 100  # how many times a type may be of other types that are not known

@@ -10,7 +10,7 @@ from wirekit._errors import ConnectionLost, Error
 from wirekit.protocols.postgres import Query, TransactionStatus
 
 from ._resource import Resource
-from ._session import rows_of
+from ._results import rows_of
 from .exceptions import InterfaceError
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from wirekit.protocols.postgres import Event
     from wirekit.sockets import SocketLike
 
-    from ._connection import Connection, Request
+    from ._connection import Connection
+    from ._request import Request
     from ._settings import Settings
 
 __all__ = ["Walsender"]

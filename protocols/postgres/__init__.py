@@ -16,6 +16,7 @@ from ._frontend import *  # noqa: F403
 from ._query import *  # noqa: F403
 from ._record import Record as Record
 from ._record import RecordKeys as RecordKeys
+from ._requests import State as State
 from ._rows import *  # noqa: F403
 from ._scalars import PlainTextCodec as PlainTextCodec
 from ._type_map import TypeMap as TypeMap
@@ -27,6 +28,7 @@ __all__ = [
     "PlainTextCodec",
     "Record",
     "RecordKeys",
+    "State",
     "TypeInfo",
     "TypeMap",
     "builtin_type",

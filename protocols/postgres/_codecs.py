@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import RemoteProtocolError
-
-from .. import _native
+from wirekit.protocols import _native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +84,7 @@ def wrong_length(codec: TypeCodec, length: int) -> RemoteProtocolError:
 
 
 class FunctionCodec(TypeCodec):
-    """A codec of two functions over the bytes of a field; either may be None and is then refused."""
+    """A codec of two functions over the bytes of a field; one that is None is refused."""
 
     __slots__ = ("_decode", "_encode")
 

@@ -17,9 +17,7 @@ from ._frontend import (
 __all__ = [
     "ANSWERED_BY",
     "BARE",
-    "BIND",
     "BOUND",
-    "CLOSE",
     "COPY_BOTH",
     "COPY_IN",
     "COPY_OUT",
@@ -32,7 +30,6 @@ __all__ = [
     "GSS_ENCRYPTION",
     "NAMES",
     "NOTHING",
-    "PARSE",
     "QUERY",
     "STARTUP",
     "SYNC",
@@ -40,13 +37,13 @@ __all__ = [
 
 # Numbers, because they are compared with every message that comes.
 NOTHING = 0
-PARSE = 1
-BIND = 2
+_PARSE = 1
+_BIND = 2
 DESCRIBE_STATEMENT = 3
 DESCRIBE_PORTAL = 4
 EXECUTE = 5
 BOUND = 6  # pairs of Bind and Execute
-CLOSE = 7
+_CLOSE = 7
 SYNC = 8
 QUERY = 9
 FUNCTION_CALL = 10
@@ -56,13 +53,13 @@ GSS_ENCRYPTION = 13
 
 NAMES = {
     NOTHING: "nothing",
-    PARSE: "ParseComplete",
-    BIND: "BindComplete",
+    _PARSE: "ParseComplete",
+    _BIND: "BindComplete",
     DESCRIBE_STATEMENT: "ParameterDescription",
     DESCRIBE_PORTAL: "RowDescription or NoData",
     EXECUTE: "the result of Execute",
     BOUND: "the result of Bind and Execute",
-    CLOSE: "CloseComplete",
+    _CLOSE: "CloseComplete",
     SYNC: "ReadyForQuery",
     QUERY: "the result of Query",
     FUNCTION_CALL: "FunctionCallResponse",
@@ -78,10 +75,10 @@ COPY_BOTH = 4
 
 # By the type of the message sent; that of Describe depends on what it describes.
 DUE: dict[type[object], int] = {
-    Parse: PARSE,
-    Bind: BIND,
+    Parse: _PARSE,
+    Bind: _BIND,
     Execute: EXECUTE,
-    Close: CLOSE,
+    Close: _CLOSE,
     Sync: SYNC,
     Query: QUERY,
     FunctionCall: FUNCTION_CALL,
@@ -89,9 +86,9 @@ DUE: dict[type[object], int] = {
 
 # By the type byte of the message that is the whole answer.
 ANSWERED_BY = {
-    ord("1"): PARSE,
-    ord("2"): BIND,
-    ord("3"): CLOSE,
+    ord("1"): _PARSE,
+    ord("2"): _BIND,
+    ord("3"): _CLOSE,
     ord("n"): DESCRIBE_PORTAL,
 }
 

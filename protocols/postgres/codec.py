@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from ._backend import Event
 
-__all__ = ["Codec", "State"]
+__all__ = ["Codec"]
 
 _MAX_LIMIT = sys.maxsize // 4
 _UNTRUSTED = 65536  # bytes of a message before the server has let us in

@@ -18,7 +18,8 @@ from wirekit.adapters.postgres import (
     InterfaceError,
     ProtocolError,
 )
-from wirekit.adapters.postgres._connection import Connection, Request
+from wirekit.adapters.postgres._connection import Connection
+from wirekit.adapters.postgres._request import Request
 from wirekit.protocols.postgres import (
     Close,
     Codec,

@@ -6,12 +6,10 @@ from wirekit.protocols.postgres._frontend import __all__ as MESSAGES
 
 
 def test_every_answer_has_a_number_and_a_name() -> None:
-    numbers = [
-        value
-        for name in _due.__all__
-        if isinstance(value := getattr(_due, name), int) and not name.startswith("COPY")
-    ]
-    assert sorted(numbers) == list(range(len(numbers))) == sorted(_due.NAMES)
+    assert sorted(_due.NAMES) == list(range(len(_due.NAMES)))
+    numbers = {name: value for name in _due.__all__ if type(value := getattr(_due, name)) is int}
+    assert {numbers[name] for name in numbers if not name.startswith("COPY")} <= _due.NAMES.keys()
+    assert {*_due.DUE.values(), *_due.ANSWERED_BY.values()} <= _due.NAMES.keys()
 
 
 def test_every_message_that_is_answered_by_one_thing_is_known() -> None:
