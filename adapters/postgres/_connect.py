@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ._oauth import TokenSource
     from ._tls import SSLMode, TLSStep
 
-__all__ = ["Dialling", "connect", "open_client"]
+__all__ = ["connect"]
 
 Client = TypeVar("Client", bound=Postgres)
 

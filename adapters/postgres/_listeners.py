@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Callback = Callable[..., object]
 
-__all__ = ["Listeners", "LoggedQuery", "quoted_identifier"]
+__all__ = ["Listeners", "LoggedQuery"]
 
 
 class LoggedQuery(NamedTuple):
