@@ -599,7 +599,7 @@ def _check_keys(items: list[Any]) -> None:
     numbers = 0
     aggregates = 0
     for item in items:
-        kind = type(item)
+        kind = type(item)  # pyright: ignore[reportUnknownVariableType]
         if kind is int or kind is float:
             numbers += 1
         elif kind is tuple or kind is frozenset or kind is Attributed:

@@ -49,4 +49,4 @@ __all__ = [
     "create_pool",
 ]
 __all__ += exceptions.__all__
-__all__ += types.__all__
+__all__ += types.__all__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wirekit.protocols import _native
 
-from . import _faults
+from . import _faults  # pyright: ignore[reportPrivateUsage]
 from ._codecs import TypeCodec
 from ._faults import OutdatedType, UnknownType
 

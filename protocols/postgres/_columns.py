@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wirekit._errors import RemoteProtocolError
 from wirekit.protocols import _native
 
-from . import _faults
+from . import _faults  # pyright: ignore[reportPrivateUsage]
 from ._codecs import (
     BoolCodec,
     ByteaCodec,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wirekit.protocols import _native
 
-from . import _faults
+from . import _faults  # pyright: ignore[reportPrivateUsage]
 from ._codecs import TypeCodec
 from ._faults import OutdatedType, UnknownType
 from ._record import Record, RecordKeys, make_record

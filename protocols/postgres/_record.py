@@ -114,7 +114,7 @@ class Record:
 def _keys_of(record: Record) -> RecordKeys:
     keys: RecordKeys | None
     try:
-        keys = record._keys  # noqa: SLF001
+        keys = record._keys  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     except AttributeError:
         keys = None
     if keys is None:
@@ -125,8 +125,9 @@ def _keys_of(record: Record) -> RecordKeys:
 def _comparable(other: object) -> tuple[Any, ...] | None:
     if isinstance(other, Record):
         record = other
-        return record._values  # noqa: SLF001
-    return other if isinstance(other, tuple) else None
+        return record._values  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    values: Any = other
+    return values if isinstance(other, tuple) else None
 
 
 def _unpickle(
@@ -138,6 +139,6 @@ def _unpickle(
 def make_record(record_class: type[Record], keys: RecordKeys, values: tuple[Any, ...]) -> Record:
     """Return a record; there must be as many keys as values."""
     record = Record.__new__(record_class)
-    record._keys = keys  # noqa: SLF001
-    record._values = values  # noqa: SLF001
+    record._keys = keys  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    record._values = values  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return record

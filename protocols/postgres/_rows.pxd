@@ -62,3 +62,6 @@ cdef class RowWriter:
     cpdef int write_row(self, bytearray out, values) except -1
     @cython.locals(count=Py_ssize_t)
     cpdef Py_ssize_t write_rows(self, bytearray out, rows, Py_ssize_t size) except -1
+
+
+cdef _in_order(values)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wirekit._errors import LocalProtocolError, RemoteProtocolError
 from wirekit.protocols import _native
@@ -134,8 +134,9 @@ class RowReader(RowSink):
             record = Record.__new__(Record)
         else:
             record = self._record_class.__new__(self._record_class)
-        record._keys = self._keys  # noqa: SLF001 - a record is made in place
-        record._values = values  # noqa: SLF001
+        # A record is made in place.
+        record._keys = self._keys  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        record._values = values  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         if self._exact:
             # While rows gather, the garbage collector need not go through them again and again.
             _native.untrack(values)
@@ -239,10 +240,7 @@ class RowWriter:
             InvalidValue: one of them cannot be sent; nothing is appended then.
             InvalidRow: there are more or fewer than codecs, or they are in no order.
         """
-        if type(values) is not tuple and type(values) is not list:
-            if _is_unordered(values):
-                raise InvalidRow(f"expected a sequence, got {type(values).__name__}")
-            values = tuple(values)
+        values = _in_order(values)
         count = len(self._codecs)
         if len(values) != count:
             wrong = InvalidRow(f"{count} values are wanted, and {len(values)} were given")
@@ -300,5 +298,11 @@ class RowWriter:
         return count
 
 
-def _is_unordered(values: Any) -> bool:
-    return isinstance(values, (dict, set, frozenset)) or not hasattr(values, "__iter__")
+def _in_order(values: Any) -> Any:
+    """Return values as a tuple or list."""
+    kind = cast("type[Any]", type(values))
+    if kind is tuple or kind is list:
+        return values
+    if isinstance(values, (dict, set, frozenset)) or not hasattr(kind, "__iter__"):
+        raise InvalidRow(f"expected a sequence, got {kind.__name__}")
+    return tuple(values)

@@ -8,7 +8,7 @@ from uuid import UUID, SafeUUID
 
 from wirekit.protocols import _native
 
-from . import _faults
+from . import _faults  # pyright: ignore[reportPrivateUsage]
 from ._codecs import TextCodec, TypeCodec
 
 if TYPE_CHECKING:
