@@ -99,7 +99,6 @@ class Connection(asyncio.BufferedProtocol):
         self._pending: deque[asyncio.Future[Reply] | Batch | Confirmation] = deque()
         self._batch: Batch | None = None
         self._unsent = 0
-        self._several = False  # replies came together, so commands are likely to as well
         self._out: list[Buffer] = []
         self._flush_scheduled = False
         self._writable_waiters: deque[asyncio.Future[None]] = deque()
@@ -193,22 +192,12 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         if not self._pending:
             self._watch()
-            if not self._several and self._may_write_at_once(buffers):
-                # A lone caller's command goes at once; those of many are gathered.
-                self._pending.append(waiter)
-                self._transport.write(buffers[0])
-                return
         self._pending.append(waiter)
         self._unsent += 1
         self._out += buffers
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)
-
-    def _may_write_at_once(self, buffers: list[Buffer]) -> bool:
-        if self._out or self.congested:
-            return False
-        return len(buffers) == 1 and len(buffers[0]) < _LARGE
 
     def _flush(self) -> None:
         """Write what was gathered: small pieces as one, large ones in slices as there is room."""
@@ -271,7 +260,6 @@ class Connection(asyncio.BufferedProtocol):
             error.events = []  # they belong to their callers, not to all who get the error
             self.fail(error)
         else:
-            self._several = len(replies) > 1
             self._dispatch(replies)
 
     def _dispatch(self, replies: list[Reply]) -> None:  # noqa: C901 - hot, so it is one piece
