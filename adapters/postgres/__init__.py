@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from wirekit.protocols.postgres import Record
 
+from . import connection as connection
 from . import cursor as cursor
 from . import exceptions, types
 from . import pool as pool

@@ -195,6 +195,8 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
         ended = 0
         for event in events:
             kind = event.__class__
+            if self.error is not None:
+                return  # what was called here, such as a decoder, has ended it
             if kind is ReadyForQuery:
                 ended += 1
                 request = pending.popleft()
@@ -202,10 +204,10 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
                 if not request.abandoned:
                     self._live -= 1
                 request.finish(self.status)
-            elif kind in _AT_ANY_MOMENT and self._told(event):
-                if self.error is not None:
-                    return
-            elif pending:
+                continue
+            if kind in _AT_ANY_MOMENT and self._told(event):
+                continue
+            if pending:
                 request = pending[0]
                 if request.on_event is not None:
                     request.on_event(event)

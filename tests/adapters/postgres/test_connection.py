@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import wirekit
+import wirekit.adapters.postgres as pg
+from tests.servers import RunningServer
 from wirekit.adapters.postgres import (
     AdminShutdownError,
     ConnectionDoesNotExistError,
@@ -506,3 +508,15 @@ async def test_the_data_of_a_copy_to_us_is_dropped(pair: Pair) -> None:
     await pair.server.write(message(b"c") + complete("COPY 100") + ready())
     events = await request.future
     assert len(events) < 5
+
+
+async def test_a_decoder_that_ends_the_connection(postgres15: RunningServer) -> None:
+    client = await pg.connect(
+        host=postgres15.host, port=postgres15.port, user="trust_user", database="wirekit"
+    )
+    await client.set_type_codec(
+        "int4", schema="pg_catalog", encoder=str, decoder=lambda _: client.terminate()
+    )
+    with pytest.raises(pg.ConnectionDoesNotExistError):
+        await client.fetch("SELECT 1")
+    assert client.is_closed()
