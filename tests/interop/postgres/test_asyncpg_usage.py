@@ -192,7 +192,7 @@ async def own_types(pg: Any, options: dict[str, Any]) -> Any:
         await conn.reset_type_codec("int4", schema="pg_catalog")
 
         await conn.execute("CREATE SCHEMA usage; SET search_path = usage")
-        await conn.execute("CREATE EXTENSION hstore; CREATE EXTENSION citext")
+        await conn.execute("CREATE EXTENSION hstore SCHEMA usage; CREATE EXTENSION citext SCHEMA usage")
         await conn.set_builtin_type_codec("hstore", schema="usage", codec_name="pg_contrib.hstore")
         found.append(await conn.fetchval("SELECT $1::hstore", {"a": "1", "b": None}))
         found.append(await conn.fetchval("SELECT $1::citext[]", ["a", None]))
