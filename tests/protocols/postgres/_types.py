@@ -114,15 +114,18 @@ OWN = {
 def arrays(items: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     """Return arrays of one and of more dimensions."""
     leaves = items | st.none()
-    flat = st.lists(leaves, max_size=5)
 
-    def nest(sizes: list[int]) -> st.SearchStrategy[list[Any]]:
+    def shaped(*sizes: int) -> st.SearchStrategy[list[Any]]:
         strategy: st.SearchStrategy[Any] = leaves
         for size in sizes:
             strategy = st.lists(strategy, min_size=size, max_size=size)
         return strategy
 
-    return flat | st.lists(st.integers(1, 2), min_size=1, max_size=4).flatmap(nest)
+    # All made here: with strategies made while others are drawn from, Hypothesis, deep in a long
+    # run, has found its own draws inconsistent.
+    return st.one_of(
+        st.lists(leaves, max_size=5), shaped(2, 2), shaped(2, 1, 2), shaped(1, 2, 1, 2)
+    )
 
 
 ARRAYS = {
