@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import RemoteProtocolError
 from wirekit.protocols import _native
@@ -295,7 +295,7 @@ def _integer(value: Any) -> int:
 
 def _whole(value: Any) -> Any:
     """Return what asyncpg takes for an integer as well, such as a Decimal; but with no fraction."""
-    kind = cast("type[Any]", type(value))
+    kind: Any = type(value)
     if not hasattr(kind, "__int__") or hasattr(kind, "__index__"):
         return value
     number = int(value)

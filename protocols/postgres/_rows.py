@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError, RemoteProtocolError
 from wirekit.protocols import _native
@@ -300,7 +300,7 @@ class RowWriter:
 
 def _in_order(values: Any) -> Any:
     """Return values as a tuple or list."""
-    kind = cast("type[Any]", type(values))
+    kind: Any = type(values)
     if kind is tuple or kind is list:
         return values
     if isinstance(values, (dict, set, frozenset)) or not hasattr(kind, "__iter__"):

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests import servers
 from tests.adapters.postgres._login import login
 from tests.servers import RunningServer
 from wirekit.adapters import postgres as wirekit_postgres
@@ -192,7 +193,8 @@ async def own_types(pg: Any, options: dict[str, Any]) -> Any:
         await conn.reset_type_codec("int4", schema="pg_catalog")
 
         await conn.execute("CREATE SCHEMA usage; SET search_path = usage")
-        await conn.execute("CREATE EXTENSION hstore SCHEMA usage; CREATE EXTENSION citext SCHEMA usage")
+        for extension in ("hstore", "citext"):
+            await conn.execute(f"CREATE EXTENSION {extension} SCHEMA usage")
         await conn.set_builtin_type_codec("hstore", schema="usage", codec_name="pg_contrib.hstore")
         found.append(await conn.fetchval("SELECT $1::hstore", {"a": "1", "b": None}))
         found.append(await conn.fetchval("SELECT $1::citext[]", ["a", None]))
@@ -227,8 +229,10 @@ async def own_types(pg: Any, options: dict[str, Any]) -> Any:
     return found
 
 
-async def test_own_types(postgres15: RunningServer) -> None:  # which has the extensions
-    await both(own_types, postgres15)
+async def test_own_types() -> None:
+    # PostgreSQL 15 has the extensions; a server of its own, as a database has each only once.
+    with servers.postgres_server() as server:
+        await both(own_types, server)
 
 
 async def all_types(pg: Any, options: dict[str, Any]) -> Any:
