@@ -295,10 +295,9 @@ def _integer(value: Any) -> int:
 
 def _whole(value: Any) -> Any:
     """Return what asyncpg takes for an integer as well, such as a Decimal; but with no fraction."""
-    kind: Any = type(value)
-    if not hasattr(kind, "__int__") or hasattr(kind, "__index__"):
+    if not hasattr(value, "__int__") or hasattr(value, "__index__"):
         return value
     number = int(value)
     if number != value:
-        raise ValueError(f"'{kind.__name__}' object with a fraction where an integer is wanted")
+        raise ValueError(f"'{type(value).__name__}' object with a fraction where an integer is wanted")
     return number

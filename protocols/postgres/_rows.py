@@ -300,9 +300,10 @@ class RowWriter:
 
 def _in_order(values: Any) -> Any:
     """Return values as a tuple or list."""
-    kind: Any = type(values)
-    if kind is tuple or kind is list:
-        return values
-    if isinstance(values, (dict, set, frozenset)) or not hasattr(kind, "__iter__"):
-        raise InvalidRow(f"expected a sequence, got {kind.__name__}")
-    return tuple(values)
+    ordered = values
+    if type(values) is tuple or type(values) is list:
+        return ordered
+    name = type(ordered).__name__
+    if isinstance(values, (dict, set, frozenset)) or not hasattr(ordered, "__iter__"):
+        raise InvalidRow(f"expected a sequence, got {name}")
+    return tuple(ordered)

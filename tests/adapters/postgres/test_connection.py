@@ -514,9 +514,11 @@ async def test_a_decoder_that_ends_the_connection(postgres15: RunningServer) -> 
     client = await pg.connect(
         host=postgres15.host, port=postgres15.port, user="trust_user", database="wirekit"
     )
-    await client.set_type_codec(
-        "int4", schema="pg_catalog", encoder=str, decoder=lambda _: client.terminate()
-    )
+
+    def decode(_: str) -> None:
+        client.terminate()
+
+    await client.set_type_codec("int4", schema="pg_catalog", encoder=str, decoder=decode)
     with pytest.raises(pg.ConnectionDoesNotExistError):
         await client.fetch("SELECT 1")
     assert client.is_closed()
