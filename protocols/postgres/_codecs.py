@@ -299,5 +299,7 @@ def _whole(value: Any) -> Any:
         return value
     number = int(value)
     if number != value:
-        raise ValueError(f"'{type(value).__name__}' object with a fraction where an integer is wanted")
+        raise ValueError(
+            f"'{type(value).__name__}' object with a fraction where an integer is wanted"
+        )
     return number
