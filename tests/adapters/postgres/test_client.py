@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import socket as stdlib_socket
 from collections.abc import AsyncGenerator, Callable
@@ -14,9 +13,10 @@ import pytest
 
 import wirekit
 from tests.adapters.postgres._login import client
+from tests.interop.tunnel import Tunnel
 from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters import postgres as pg
-from wirekit.sockets import AddressLike, DirectConnector, Socket, connect, memory_pair
+from wirekit.sockets import DirectConnector, connect, memory_pair
 
 LOGIN: dict[str, Any] = {"user": "trust_user", "database": "wirekit"}
 Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[pg.Postgres]]
@@ -30,34 +30,6 @@ def carrier(function: Carrier) -> Carrier:
 
 def address(server: RunningServer) -> tuple[str, int]:
     return server.host, server.port
-
-
-class Tunnel:
-    """A connector through memory: our end is joined to a TCP connection that it makes."""
-
-    def __init__(self, target: AddressLike, *, fragment: int | None = None) -> None:
-        self._target = target
-        self._fragment = fragment
-        self._relays: set[asyncio.Task[None]] = set()
-        self.count = 0
-
-    async def __call__(self, address: AddressLike) -> Socket:
-        self.count += 1
-        ours, theirs = memory_pair(fragment=self._fragment)
-        outer = connect(self._target)
-        await outer.opened
-        for source, target in ((theirs, outer), (outer, theirs)):
-            self._relays.add(asyncio.create_task(self._carry(source, target)))
-        return ours
-
-    async def _carry(self, source: Socket, target: Socket) -> None:
-        with contextlib.suppress(wirekit.TransportError):
-            while data := await source.read():
-                await target.write(data)
-        await target.close()
-
-    async def ended(self) -> None:
-        await asyncio.gather(*self._relays)
 
 
 # Carriers ------------------------------------------------------------------------------------

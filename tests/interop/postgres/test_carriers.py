@@ -12,10 +12,11 @@ import pytest
 
 import wirekit
 from tests.interop.redis.proxy import Proxy
+from tests.interop.tunnel import Tunnel
 from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters.postgres import DivisionByZeroError, Postgres
 from wirekit.protocols.postgres import SSLRequest
-from wirekit.sockets import AddressLike, DirectConnector, Socket, connect, memory_pair
+from wirekit.sockets import AddressLike, DirectConnector, Socket, connect
 
 Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Postgres]]
 CARRIERS: dict[str, Carrier] = {}
@@ -32,32 +33,6 @@ def postgres(socket: object = None, **options: object) -> Postgres:
 
 def address_of(server: RunningServer) -> tuple[str, int]:
     return server.host, server.port
-
-
-class Tunnel:
-    """A connector through memory: our end is joined to a TCP connection that it makes."""
-
-    def __init__(self, server: RunningServer, *, fragment: int | None = None) -> None:
-        self._server = server
-        self._fragment = fragment
-        self._relays: set[asyncio.Task[None]] = set()
-
-    async def __call__(self, address: AddressLike) -> Socket:
-        ours, theirs = memory_pair(fragment=self._fragment)
-        outer = connect(address_of(self._server))
-        await outer.opened
-        for source, target in ((theirs, outer), (outer, theirs)):
-            self._relays.add(asyncio.create_task(self._carry(source, target)))
-        return ours
-
-    async def _carry(self, source: Socket, target: Socket) -> None:
-        with contextlib.suppress(wirekit.TransportError):
-            while data := await source.read():
-                await target.write(data)
-        await target.close()
-
-    async def ended(self) -> None:
-        await asyncio.gather(*self._relays)
 
 
 @carrier
@@ -110,7 +85,7 @@ async def tls_by_connector(
 async def memory_relay(
     server: RunningServer, authority: CertificateAuthority
 ) -> AsyncGenerator[Postgres]:
-    tunnel = Tunnel(server, fragment=100)
+    tunnel = Tunnel(address_of(server), fragment=100)
     async with postgres(connector=tunnel, address=address_of(server)) as db:
         yield db
     await tunnel.ended()
@@ -121,7 +96,7 @@ async def memory_relay(
 async def tls_through_memory(
     server: RunningServer, authority: CertificateAuthority
 ) -> AsyncGenerator[Postgres]:
-    tunnel = Tunnel(server, fragment=1000)
+    tunnel = Tunnel(address_of(server), fragment=1000)
     connector = DirectConnector(
         connector=tunnel, secure_transport="starttls", ssl_context=authority.client_context()
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket as stdlib_socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,6 +14,7 @@ import wirekit
 from tests import servers
 from tests.interop.redis.helpers import Client, new_client
 from tests.interop.redis.proxy import Proxy
+from tests.interop.tunnel import Tunnel
 from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters.redis import connect as connect_url
 from wirekit.sockets import (
@@ -22,7 +22,6 @@ from wirekit.sockets import (
     DirectConnector,
     Socket,
     connect,
-    memory_pair,
 )
 
 Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Client]]
@@ -37,32 +36,6 @@ def carrier(function: Carrier) -> Carrier:
 def tls_address(server: RunningServer) -> tuple[str, int]:
     assert server.tls_port is not None
     return server.host, server.tls_port
-
-
-class Tunnel:
-    """A connector through memory: our end is joined to a TCP connection that it makes."""
-
-    def __init__(self, address: AddressLike, *, fragment: int | None = None) -> None:
-        self._address = address
-        self._fragment = fragment
-        self._relays: set[asyncio.Task[None]] = set()
-
-    async def __call__(self, address: AddressLike) -> Socket:
-        ours, theirs = memory_pair(fragment=self._fragment)
-        outer = connect(self._address)
-        await outer.opened
-        for source, target in ((theirs, outer), (outer, theirs)):
-            self._relays.add(asyncio.create_task(self._carry(source, target)))
-        return ours
-
-    async def _carry(self, source: Socket, target: Socket) -> None:
-        with contextlib.suppress(wirekit.TransportError):
-            while data := await source.read():
-                await target.write(data)
-        await target.close()
-
-    async def ended(self) -> None:
-        await asyncio.gather(*self._relays)
 
 
 @carrier
