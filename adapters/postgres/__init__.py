@@ -50,4 +50,4 @@ __all__ = [
     "create_pool",
 ]
 __all__ += exceptions.__all__
-__all__ += types.__all__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+__all__ += types.__all__

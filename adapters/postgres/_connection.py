@@ -19,6 +19,7 @@ from wirekit._errors import (
     TransportError,
 )
 from wirekit.protocols.postgres import (
+    Bind,
     Codec,
     CommandComplete,
     CopyBothResponse,
@@ -29,9 +30,11 @@ from wirekit.protocols.postgres import (
     CopyProgress,
     CopyResponse,
     ErrorResponse,
+    Execute,
     NoticeResponse,
     NotificationResponse,
     ParameterStatus,
+    Parse,
     ReadyForQuery,
     State,
     Sync,
@@ -166,6 +169,17 @@ class Connection(Outgoing, asyncio.BufferedProtocol):
             raise self.lost_error()
         buffers = self._codec.send_buffers(*messages)
         self._write(buffers, self._pending[-1] if self._pending else None)
+
+    def send_sync(self, *, undo: bool) -> None:
+        """Send the Sync of what is under way; ``undo`` keeps nothing of it, where that can be.
+
+        Raises:
+            ConnectionDoesNotExistError: the connection is over.
+        """
+        if undo and self.status is TransactionStatus.IDLE:
+            # A Sync alone would commit; a ROLLBACK ends the implicit transaction.
+            self.send(Parse("", "ROLLBACK"), Bind("", ""), Execute(""))
+        self.send(Sync())
 
     # Receiving
 

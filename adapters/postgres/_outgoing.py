@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from wirekit.adapters._writing import LARGE, write_pieces
+
 if TYPE_CHECKING:
     from wirekit._errors import ProtocolError, TransportError
     from wirekit.protocols._buffer import Buffer
@@ -13,9 +15,6 @@ if TYPE_CHECKING:
     from ._request import Request
 
 __all__ = ["Outgoing"]
-
-_SLICE = 262144  # bytes of a large piece handed to the transport at a time
-_LARGE = 16384  # pieces from this size on are not joined with others
 
 
 class Outgoing(asyncio.BaseProtocol):
@@ -50,7 +49,7 @@ class Outgoing(asyncio.BaseProtocol):
         """Write a single small piece, if nothing is before it; return whether it was."""
         if self._out or self.congested or self._holding_back:
             return False
-        if len(buffers) > 1 or len(buffers[0]) >= _LARGE:
+        if len(buffers) > 1 or len(buffers[0]) >= LARGE:
             return False
         self._transport.write(buffers[0])
         return True
@@ -71,23 +70,7 @@ class Outgoing(asyncio.BaseProtocol):
         if self.congested or self.error is not None or not self._out:
             return
         out, self._out = self._out, []
-        small: list[Buffer] = []
-        for index, piece in enumerate(out):
-            if len(piece) < _LARGE:
-                small.append(piece)
-                continue
-            if small:
-                self._transport.write(b"".join(small))
-                small.clear()
-            view = memoryview(piece)
-            while view and not self.congested:
-                self._transport.write(view[:_SLICE])
-                view = view[_SLICE:]
-            if self.congested:
-                self._out = [view, *out[index + 1 :]] if view else out[index + 1 :]
-                return
-        if small:
-            self._transport.write(small[0] if len(small) == 1 else b"".join(small))
+        self._out[:0] = write_pieces(self._transport, out, self._is_congested)
 
     def _unsent(self) -> int:
         """Return how many bytes wait for the server to take those before them."""
@@ -156,6 +139,9 @@ class Outgoing(asyncio.BaseProtocol):
         await asyncio.sleep(0)
         if self.congested or self._later or self.error is not None:
             await self.writable()
+
+    def _is_congested(self) -> bool:
+        return self.congested
 
     def pause_writing(self) -> None:
         """Follow the transport's flow control."""

@@ -11,17 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wirekit._errors import Error
 from wirekit.protocols.postgres import (
-    Bind,
     CommandComplete,
     EmptyQueryResponse,
     ErrorResponse,
-    Execute,
     Flush,
-    Parse,
     PortalSuspended,
     Record,
-    Sync,
-    TransactionStatus,
 )
 
 from ._results import checked_result, rows_of
@@ -180,10 +175,7 @@ class Pipeline:
         connection, request = self._connection, self._request
         if connection is None or request is None or connection.error is not None:
             return request
-        if (not keep or self._failure) and connection.status is TransactionStatus.IDLE:
-            # A Sync alone would commit; a ROLLBACK ends the implicit transaction.
-            connection.send(Parse("", "ROLLBACK"), Bind("", ""), Execute(""))
-        connection.send(Sync())
+        connection.send_sync(undo=not keep or self._failure is not None)
         return request
 
     def _give_up(self) -> None:

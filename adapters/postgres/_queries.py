@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wirekit.protocols.postgres import (
-    Bind,
     CommandComplete,
     ErrorResponse,
-    Execute,
-    Parse,
-    Sync,
     TransactionStatus,
 )
 
@@ -141,12 +137,13 @@ class Queries(Session):
             try:
                 await self._send_rest(connection, request, statement, rows, sink, first.count)
             except BaseException as error:
-                self._undo_many(connection)
+                if connection.error is None:
+                    connection.send_sync(undo=True)
                 if isinstance(error, Exception) and connection.error is None:
                     await self._answer(request)
                 connection.abandon(request)
                 raise
-            connection.send(Sync())
+            connection.send_sync(undo=False)
             events = await self._answer(request)
         finally:
             self._ownership.release(hold)
@@ -176,12 +173,3 @@ class Queries(Session):
             failed = any(isinstance(event, ErrorResponse) for event in request.events)
             if not failed:
                 connection.send(batch)
-
-    def _undo_many(self, connection: Connection) -> None:
-        """End what is sent in part, so that nothing of it stays."""
-        if connection.error is not None:
-            return
-        if connection.status is TransactionStatus.IDLE:
-            # A Sync alone would commit; a ROLLBACK ends the implicit transaction.
-            connection.send(Parse("", "ROLLBACK"), Bind("", ""), Execute(""))
-        connection.send(Sync())

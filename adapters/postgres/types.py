@@ -20,9 +20,21 @@ from wirekit.protocols.postgres._values import (
     Range,
 )
 
-__all__ = ["Attribute", "ServerVersion", "Type"]
-__all__ += ["BitString", "Box", "Circle", "Line", "LineSegment", "Path", "Point", "Polygon"]
-__all__ += ["Range", "SparseVector"]
+__all__ = [
+    "Attribute",
+    "BitString",
+    "Box",
+    "Circle",
+    "Line",
+    "LineSegment",
+    "Path",
+    "Point",
+    "Polygon",
+    "Range",
+    "ServerVersion",
+    "SparseVector",
+    "Type",
+]
 
 
 class Type(NamedTuple):

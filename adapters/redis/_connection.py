@@ -14,6 +14,7 @@ from wirekit._errors import (
     RemoteProtocolError,
     SocketClosed,
 )
+from wirekit.adapters._writing import write_pieces
 from wirekit.protocols.resp import BulkError, Codec, Push, SimpleError
 
 from ._errors import DataError, connection_error, error_from_reply
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PUBSUB_KINDS", "Connection", "Guest"]
 
-_SLICE = 262144  # bytes of a large argument handed to the transport at a time
-_LARGE = 16384  # pieces from this size on are not joined with others
 _MANY = 16  # replies at once from which it pays to look for a pipeline first
 _SMALLEST_READ = 4096
 _LARGEST_READ = 1048576
@@ -204,25 +203,12 @@ class Connection(asyncio.BufferedProtocol):
         self._flush_scheduled = False
         if self.congested or self.error is not None or not self._out:
             return
-        out, self._out = self._out, []
         self._unsent = 0
-        small: list[Buffer] = []
-        for index, piece in enumerate(out):
-            if len(piece) < _LARGE:
-                small.append(piece)
-                continue
-            if small:
-                self._transport.write(b"".join(small))
-                small.clear()
-            view = memoryview(piece)
-            while view and not self.congested:
-                self._transport.write(view[:_SLICE])
-                view = view[_SLICE:]
-            if self.congested:
-                self._out = [view, *out[index + 1 :]] if view else out[index + 1 :]
-                return
-        if small:
-            self._transport.write(small[0] if len(small) == 1 else b"".join(small))
+        out, self._out = self._out, []
+        self._out[:0] = write_pieces(self._transport, out, self._is_congested)
+
+    def _is_congested(self) -> bool:
+        return self.congested
 
     def pause_writing(self) -> None:
         """Follow the transport's flow control."""
