@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import tomllib
@@ -15,9 +16,16 @@ MODULES = source_modules()
 PACKAGES = [name.removesuffix(".__init__") for name in MODULES if name.endswith(".__init__")]
 
 
+@functools.cache
+def tree(module: str) -> ast.Module:
+    """Return the module's syntax tree."""
+    return ast.parse(MODULES[module].read_text())
+
+
+@functools.cache
 def literal_all(module: str) -> list[str] | None:
     """Return the module's ``__all__`` as written, or None if it has none or computes it."""
-    for statement in ast.parse(MODULES[module].read_text()).body:
+    for statement in tree(module).body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__":
             try:
                 names: list[str] = ast.literal_eval(statement.value)
@@ -30,7 +38,7 @@ def literal_all(module: str) -> list[str] | None:
 def defined_names(module: str) -> set[str]:
     """Return what the module itself defines at its top level, without what it imports."""
     names: set[str] = set()
-    for statement in ast.walk(ast.parse(MODULES[module].read_text())):
+    for statement in ast.walk(tree(module)):
         match statement:
             case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
                 names.add(statement.name)
@@ -41,19 +49,32 @@ def defined_names(module: str) -> set[str]:
     return names
 
 
+@functools.cache
+def imports_and_attributes(importer: str) -> list[ast.Attribute | ast.ImportFrom]:
+    """Return the nodes by which one module may use another."""
+    nodes = ast.walk(tree(importer))
+    return [node for node in nodes if isinstance(node, ast.Attribute | ast.ImportFrom)]
+
+
 def imports_from(importer: str, module: str) -> set[str]:
     """Return the names that one module imports from another."""
     found: set[str] = set()
     alias = module.rpartition(".")[2]
-    for node in ast.walk(ast.parse(MODULES[importer].read_text())):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == alias:
-            found.update({node.attr} - {"__all__"})  # of `from package import module`
-        elif isinstance(node, ast.ImportFrom):
+    for node in imports_and_attributes(importer):
+        if isinstance(node, ast.Attribute):
+            if isinstance(node.value, ast.Name) and node.value.id == alias:
+                found.update({node.attr} - {"__all__"})  # of `from package import module`
+        else:
             base = importer.split(".")[: -node.level] if node.level else []
             if ".".join([*base, node.module or ""]) == module:
                 names = {alias.name for alias in node.names}
                 found.update(literal_all(module) or [] if names == {"*"} else names)
     return found
+
+
+def is_private(module: str) -> bool:
+    """Say whether the module's own name begins with one underscore."""
+    return re.fullmatch(r"_[a-z]\w*", module.rpartition(".")[2]) is not None
 
 
 def private_modules(package: str) -> list[str]:
@@ -79,8 +100,10 @@ def test_names_are_defined_once_and_sorted(module: str) -> None:
     assert names is not None
     assert names == sorted(set(names), key=reading_order)
     assert not [name for name in names if name.startswith("_")]
-    if not module.endswith(".__init__"):
+    if is_private(module):
         assert set(names) <= defined_names(module)
+    else:  # a public module may gather what others define
+        assert all(hasattr(importlib.import_module(module), name) for name in names)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -114,10 +114,14 @@ async def _introduce(
     # Redis before 7.2 does not know SETINFO, and a user may be forbidden CLIENT: no reason to fail.
     optional.append(["CLIENT", "SETINFO", "LIB-NAME", "wirekit"])
     optional.append(["CLIENT", "SETINFO", "LIB-VER", wirekit.__version__])
+    optional.append(["PING"])
     replies = await connection.send_batch([*commands, *optional])
     for reply in replies[: len(commands)]:
         if isinstance(reply, ErrorReply):
             raise error_from_reply(reply)
+    # HELLO is answered while the server loads its data; what follows it would not be.
+    if isinstance(replies[-1], ErrorReply) and replies[-1].code == "LOADING":
+        raise error_from_reply(replies[-1])
     if connection.client_id is None and isinstance(replies[len(commands)], int):
         connection.client_id = cast("int", replies[len(commands)])
 
