@@ -5,10 +5,12 @@ VENV ?= .venv
 PYTHON ?= python3
 COMPILE ?= auto # auto, yes or no: test the codecs compiled as well as pure
 PYTEST_OPTIONS ?=
+WORKERS ?= auto # how many processes run the tests; auto: one for each core
 FUZZ_SECONDS ?= 600 # for `make fuzz`
 BENCH ?= # options of `make bench`, such as BENCH="--help"
 
 python := $(VENV)/bin/python
+pytest := $(python) -m pytest --numprocesses=$(strip $(WORKERS)) --dist=loadfile
 compile := $(strip $(COMPILE))
 fuzz_seconds := $(strip $(FUZZ_SECONDS))
 pip := $(python) -m pip --disable-pip-version-check --no-input
@@ -34,12 +36,12 @@ test: $(VENV)/.with-test $(VENV)/.with-fuzz ## run all tests, on compiled and on
 	if [ -z "$$missing" ]; then \
 		$(MAKE) compiled && \
 		printf '\n==> testing on the compiled codecs\n' && \
-		$(python) -m pytest --codecs=compiled $(PYTEST_OPTIONS) && \
+		$(pytest) --codecs=compiled $(PYTEST_OPTIONS) && \
 		printf '\n==> testing on the pure codecs what knows a codec\n' && \
-		$(python) -m pytest --codecs=pure $(PYTEST_OPTIONS) $(of_codecs); \
+		$(pytest) --codecs=pure $(PYTEST_OPTIONS) $(of_codecs); \
 	else \
 		printf '\n==> testing pure Python only: %s\n' "$$missing" && \
-		$(python) -m pytest --codecs=pure $(PYTEST_OPTIONS); \
+		$(pytest) --codecs=pure $(PYTEST_OPTIONS); \
 	fi
 	@if [ -s $(VENV)/.with-fuzz ]; then \
 		cat $(VENV)/.with-fuzz; \
