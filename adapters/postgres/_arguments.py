@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 from .exceptions import InterfaceError
@@ -57,4 +58,5 @@ def _number(value: object) -> float | None:
     """Return what is a number, and no bool, as a float."""
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         return None
-    return float(cast("float", value))
+    number = float(cast("float", value))
+    return None if math.isnan(number) else number

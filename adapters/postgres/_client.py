@@ -78,6 +78,7 @@ class Postgres(Copying, Transactions, Pipelining, Resetting, TypeCodecs, ColumnQ
         channel_binding: ``"require"`` accepts no login but SCRAM-SHA-256-PLUS over TLS.
         require_auth: allowed methods of authentication, such as ``{"scram-sha-256"}``.
         oauth_token: a callable or coroutine function that gives a token.
+        min_scram_iterations: fewer are refused; lower it for a server that is set to fewer.
         protocol_version: the newest that is asked for, ``(3, 0)`` or ``(3, 2)``.
         min_protocol_version: the oldest that is accepted.
         timeout: seconds for opening.
@@ -106,6 +107,7 @@ class Postgres(Copying, Transactions, Pipelining, Resetting, TypeCodecs, ColumnQ
         channel_binding: ChannelBinding = "prefer",
         require_auth: frozenset[str] | None = None,
         oauth_token: TokenSource | None = None,
+        min_scram_iterations: int = 4096,
         protocol_version: tuple[int, int] = (3, 0),
         min_protocol_version: tuple[int, int] = (3, 0),
         timeout: float | None = 60.0,
@@ -128,6 +130,7 @@ class Postgres(Copying, Transactions, Pipelining, Resetting, TypeCodecs, ColumnQ
             channel_binding=channel_binding,
             require_auth=None if require_auth is None else frozenset(require_auth),
             oauth_token=oauth_token,
+            min_iterations=min_scram_iterations,
             protocol_version=protocol_version,
             min_protocol_version=min_protocol_version,
             timeout=timeout,

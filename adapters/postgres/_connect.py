@@ -70,6 +70,7 @@ async def connect(
     channel_binding: ChannelBinding | None = None,
     require_auth: str | None = None,
     oauth_token: TokenSource | None = None,
+    min_scram_iterations: int = 4096,
     krbsrvname: None = None,
     gsslib: None = None,
     connector: Connector | None = None,
@@ -108,6 +109,7 @@ async def connect(
         channel_binding: ``"require"`` accepts SCRAM-SHA-256-PLUS only.
         require_auth: libpq's list of allowed methods, such as ``"scram-sha-256"``.
         oauth_token: gives a token for OAUTHBEARER.
+        min_scram_iterations: see `Postgres`.
         krbsrvname: for GSSAPI, which there is not.
         gsslib: for GSSAPI, which there is not.
         connector: makes the connections, for example through a tunnel.
@@ -146,6 +148,7 @@ async def connect(
     )
     options = {
         "command_timeout": command_timeout,
+        "min_scram_iterations": min_scram_iterations,
         "statement_cache_size": statement_cache_size,
         "max_cached_statement_lifetime": max_cached_statement_lifetime,
         "max_cacheable_statement_size": max_cacheable_statement_size,

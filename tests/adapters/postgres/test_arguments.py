@@ -36,7 +36,7 @@ def test_timeouts() -> None:
 def test_limits_of_calls() -> None:
     numeric: Any = Decimal("0.5")
     assert [checked_limit(value) for value in (2, 0, -1, numeric)] == [2.0, 0.0, 0.0, 0.5]
-    for value in NO_NUMBERS:
+    for value in (math.nan, *NO_NUMBERS):
         with pytest.raises(ValueError, match="timeout"):
             checked_limit(value)
 

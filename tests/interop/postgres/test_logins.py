@@ -99,6 +99,26 @@ async def test_every_login(postgres: RunningServer, user: str) -> None:
     await check(postgres, user, password=PASSWORDS[user], host=str(postgres.unix_path))
 
 
+async def set_scram_iterations(server: RunningServer, iterations: int) -> None:
+    """Hash the password of ``scram_user`` anew."""
+    async with client(server, user="postgres") as db:
+        await db.execute(
+            f"SET scram_iterations = {iterations};"
+            f"ALTER ROLE scram_user PASSWORD '{PASSWORDS['scram_user']}'"
+        )
+
+
+async def test_few_scram_iterations(postgres18: RunningServer) -> None:
+    password = PASSWORDS["scram_user"]
+    await set_scram_iterations(postgres18, 100)
+    try:
+        with pytest.raises(wirekit.RemoteProtocolError, match="100 SCRAM iterations"):
+            await check(postgres18, "scram_user", password=password)
+        await check(postgres18, "scram_user", password=password, min_scram_iterations=100)
+    finally:
+        await set_scram_iterations(postgres18, 4096)
+
+
 @pytest.mark.parametrize("user", PASSWORDS)
 async def test_every_login_over_tls(postgres15: RunningServer, user: str) -> None:
     await check(postgres15, user, password=PASSWORDS[user], ssl="require")
