@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wirekit import RemoteProtocolError
 
@@ -53,3 +54,12 @@ def cut_at(data: bytes, places: Sequence[int]) -> list[bytes]:
     inside = sorted({place for place in places if 0 < place < len(data)})
     bounds = [0, *inside, len(data)]
     return [data[start:end] for start, end in pairwise(bounds)]
+
+
+def shown(value: object) -> str:
+    """Return a test's id for a value: short, and the same in every process."""
+    if isinstance(value, memoryview):
+        return f"memoryview({reprlib.repr(value.tobytes())})"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(shown, cast('set[object]', value))))}}}"
+    return reprlib.repr(value)

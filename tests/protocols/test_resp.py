@@ -5,13 +5,12 @@ from __future__ import annotations
 import array
 import enum
 import math
-import reprlib
 import sys
 from typing import Any
 
 import pytest
 
-from tests.protocols._outcome import one_by_one, outcome
+from tests.protocols._outcome import one_by_one, outcome, shown
 from tests.protocols._resp_strategies import is_same
 from wirekit import LocalProtocolError, MessageTooLarge, RemoteProtocolError
 from wirekit.protocols import _resp_values
@@ -133,7 +132,7 @@ REPLIES: list[tuple[str, bytes, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("wire", "reply"), [row[1:] for row in REPLIES], ids=reprlib.repr)
+@pytest.mark.parametrize(("wire", "reply"), [row[1:] for row in REPLIES], ids=shown)
 def test_reply(wire: bytes, reply: object) -> None:
     codec = Codec()
     assert is_same(codec.receive_data(wire), [reply])
@@ -302,7 +301,7 @@ FAULTS: list[tuple[bytes, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wire", "message"), FAULTS, ids=reprlib.repr)
+@pytest.mark.parametrize(("wire", "message"), FAULTS, ids=shown)
 def test_fault(wire: bytes, message: str) -> None:
     for before in (b"", b"+before\r\n"):
         codec = Codec()
@@ -456,9 +455,7 @@ LIMITS: list[tuple[dict[str, Any], bytes, bytes, str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("limits", "fits", "exceeds", "message", "offset"), LIMITS, ids=reprlib.repr
-)
+@pytest.mark.parametrize(("limits", "fits", "exceeds", "message", "offset"), LIMITS, ids=shown)
 def test_limit(
     limits: dict[str, Any], fits: bytes, exceeds: bytes, message: str, offset: int
 ) -> None:
@@ -581,7 +578,7 @@ ARGUMENTS: list[tuple[Any, bytes]] = [
 ]
 
 
-@pytest.mark.parametrize(("argument", "body"), ARGUMENTS, ids=reprlib.repr)
+@pytest.mark.parametrize(("argument", "body"), ARGUMENTS, ids=shown)
 def test_send(argument: Any, body: bytes) -> None:
     wire = Codec().send(("SET", argument, b"end"))
     assert type(wire) is bytes

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocols import _resp_strategies as some
-from tests.protocols._outcome import cut_at, outcome
+from tests.protocols._outcome import cut_at, outcome, shown
 from tests.protocols._pure import is_compiled, load_pure
 from wirekit import Error
 from wirekit.protocols import resp
@@ -66,7 +66,7 @@ def test_both_send_the_same(message: Any) -> None:
         assert attempt(mine, message) == attempt(source, message)
 
 
-@pytest.mark.parametrize("value", ODDITIES, ids=repr)
+@pytest.mark.parametrize("value", ODDITIES, ids=shown)
 def test_both_take_and_refuse_the_same_arguments(value: Any) -> None:
     for name in ("receive_data", "send", "send_buffers", "receive_eof"):
         mine, source = resp.Codec(), PURE.Codec()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.protocols._outcome import cut_at, one_by_one
+from tests.protocols._outcome import cut_at, one_by_one, shown
 from tests.protocols._pure import is_compiled
 from tests.protocols.postgres import _server as server
 from tests.protocols.postgres import _strategies as some
@@ -82,7 +82,7 @@ ODDITIES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", ODDITIES, ids=repr)
+@pytest.mark.parametrize("value", ODDITIES, ids=shown)
 def test_both_take_and_refuse_the_same_arguments(value: Any) -> None:
     for name in ("receive_data", "send", "send_buffers", "receive_eof"):
         clients = [Client(package) for package in BUILDS]
@@ -106,7 +106,7 @@ def converse_opening(client: Client) -> None:
     client.codec.receive_data(server.LET_IN)
 
 
-@pytest.mark.parametrize("value", ODDITIES, ids=repr)
+@pytest.mark.parametrize("value", ODDITIES, ids=shown)
 def test_both_take_and_refuse_the_same_readers(value: Any) -> None:
     for kind in ("Query", "Execute"):
         outcomes: list[str] = []
