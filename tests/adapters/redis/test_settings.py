@@ -48,6 +48,7 @@ async def test_what_is_said_in_resp3() -> None:
         [b"SELECT", b"3"],
         [b"CLIENT", b"SETINFO", b"LIB-NAME", b"wirekit"],
         [b"CLIENT", b"SETINFO", b"LIB-VER", wirekit.__version__.encode()],
+        [b"PING"],
     ]
 
 

@@ -15,6 +15,7 @@ Command = list[bytes]
 Answer = Callable[[Command], Any]
 
 OK = encode(SimpleString(b"OK"))
+PONG = b"+PONG\r\n"
 NULL = b"_\r\n"
 HELLO = encode({b"server": b"redis", b"version": b"7.2.0", b"proto": 3, b"id": 7})
 
@@ -100,10 +101,13 @@ class FakeServer:
 
     async def _serve(self, socket: Socket) -> None:
         codec = Codec()
+        opened = self._opening is not _usual_opening  # an opening ends with a PING
         with contextlib.suppress(wirekit.TransportError):
             while data := await socket.read():
                 for command in cast("list[Command]", codec.receive_data(data)):
                     reply: Any = self._opening(command)
+                    if command == [b"PING"] and not opened:
+                        opened, reply = True, PONG
                     if reply is None:
                         self.received.append(command)
                         reply = self._answer(command)

@@ -13,7 +13,16 @@ import redis.exceptions
 
 import wirekit
 from tests.interop.redis.errors import assert_typed, everything_in
-from tests.interop.redis.fake_server import HELLO, NULL, OK, Command, Cut, FakeServer, echo_server
+from tests.interop.redis.fake_server import (
+    HELLO,
+    NULL,
+    OK,
+    PONG,
+    Command,
+    Cut,
+    FakeServer,
+    echo_server,
+)
 from tests.interop.redis.helpers import (
     Client,
     eventually,
@@ -111,7 +120,7 @@ async def test_the_end_in_the_middle_of_a_reply_by_tcp(how: str) -> None:
         while data := await reader.read(65536):
             if b"HELLO" in data:
                 writer.write(HELLO)
-            writer.write(OK * data.count(b"SETINFO"))
+            writer.write(OK * (data.count(b"SETINFO") + data.count(b"PING")))
             gets += data.count(b"GET")
             if gets == 3:
                 writer.write(b"$1\r\na\r\n$9\r\nhalf")
@@ -154,7 +163,7 @@ ENDS = [sum(len(reply) for _, reply, _ in REPLIES[: index + 1]) for index in ran
 @pytest.mark.parametrize("reset", [False, True])
 async def test_truncated_at_every_byte(reset: bool, fragment: int | None) -> None:
     replies = {name.encode(): reply for name, reply, _ in REPLIES}
-    opening = len(HELLO + OK + OK)
+    opening = len(HELLO + OK + OK + PONG)
     for length in range(1, len(SESSION)):
         cut = Cut(opening + length, reset=reset)
         async with (
@@ -174,7 +183,7 @@ async def test_truncated_at_every_byte(reset: bool, fragment: int | None) -> Non
 
 @pytest.mark.parametrize("reset", [False, True])
 async def test_truncated_within_the_opening(reset: bool) -> None:
-    for length in range(len(HELLO + OK + OK)):
+    for length in range(len(HELLO + OK + OK + PONG)):
         async with FakeServer(echo_server, cut=Cut(length, reset=reset)) as server:
             (error,) = await outcomes(server.client_on_socket().open())
             assert_typed(error)
