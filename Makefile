@@ -121,5 +121,5 @@ $(VENV)/.with-fuzz: $(VENV)/.with-test
 
 $(VENV)/.compiled: $(codecs) $(VENV)/.with-test
 	$(say) 'compiling the codecs with Cython'
-	@WIREKIT_REQUIRE_CYTHON=1 $(python) setup.py --quiet build_ext --inplace --parallel=$$(getconf _NPROCESSORS_ONLN)
+	@WIREKIT_REQUIRE_CYTHON=1 $(python) setup.py --quiet build_ext --inplace
 	@touch $@

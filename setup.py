@@ -53,4 +53,4 @@ if not skip and platform.python_implementation() == "CPython":
             # cythonize() drops Extension.optional, so it is set here.
             extension.optional = not require
 
-setup(ext_modules=ext_modules)
+setup(ext_modules=ext_modules, options={"build_ext": {"parallel": os.cpu_count()}})

@@ -49,6 +49,7 @@ def run_build(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m build`` beside the source, into ``source/dist``."""
     inherited = {key: value for key, value in os.environ.items() if "CYTHON" not in key}
+    inherited["CFLAGS"] = "-O0"  # what comes out is looked at, not run for long
     return subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", str(source)],
         cwd=source.parent,
