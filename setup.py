@@ -11,6 +11,14 @@ from setuptools import Extension, setup
 
 # Ordinary Python that also compiles; tests/test_build.py compares the list with the .pxd files.
 MODULES = (
+    "wirekit.protocols.mqtt._aliases",
+    "wirekit.protocols.mqtt._limits",
+    "wirekit.protocols.mqtt._packets",
+    "wirekit.protocols.mqtt._properties",
+    "wirekit.protocols.mqtt._reader",
+    "wirekit.protocols.mqtt._sender",
+    "wirekit.protocols.mqtt._topics",
+    "wirekit.protocols.mqtt.codec",
     "wirekit.protocols.resp",
     "wirekit.protocols.postgres._arrays",
     "wirekit.protocols.postgres._codecs",

@@ -1,0 +1,52 @@
+cimport cython
+
+cdef object _SUCCESS
+cdef dict TOPICS
+
+
+@cython.final
+@cython.freelist(256)
+@cython.no_gc  # it holds text, bytes and numbers, and a dict of these: there are no cycles
+cdef class Publish:
+    cdef readonly object topic
+    cdef readonly bytes payload
+    cdef readonly int qos
+    cdef readonly bint retain
+    cdef bint _duplicate
+    cdef int _packet_id
+    cdef object _properties
+
+
+@cython.freelist(64)
+@cython.no_gc
+cdef class Acknowledgement:
+    cdef readonly int packet_id
+    cdef readonly object reason_code
+    cdef object _properties
+
+
+@cython.final
+@cython.no_gc
+cdef class PubAck(Acknowledgement):
+    pass
+
+
+@cython.final
+@cython.no_gc
+cdef class PubRec(Acknowledgement):
+    pass
+
+
+@cython.final
+@cython.no_gc
+cdef class PubRel(Acknowledgement):
+    pass
+
+
+@cython.final
+@cython.no_gc
+cdef class PubComp(Acknowledgement):
+    pass
+
+
+cdef int _packet_id(value) except -1
