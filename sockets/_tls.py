@@ -13,7 +13,7 @@ from wirekit._errors import AddressError, ConnectionLost, TLSError
 from ._address import TCPAddress
 from ._attach import hand_over
 from ._promise import Promise
-from ._transport import Transport, offered_buffer
+from ._transport import Below, Transport, offered_buffer
 
 if TYPE_CHECKING:
     import os
@@ -115,7 +115,7 @@ class TLSTransport(Transport):
         server_side: bool = False,
     ) -> None:
         super().__init__(protocol)
-        self.below: asyncio.BufferedProtocol = _Ciphertext(self)
+        self.below: asyncio.BufferedProtocol = Below(self)
         self._name = server_hostname or "the peer"
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -220,7 +220,7 @@ class TLSTransport(Transport):
         self._backlog_size = 0
         self._lower.abort()
 
-    # Called by _Ciphertext below.
+    # Called by Below.
 
     def begin(self, lower: asyncio.Transport) -> None:
         """Take the transport below."""
@@ -405,39 +405,6 @@ class TLSTransport(Transport):
         data = self._outgoing.read()
         if data and not self._lower.is_closing():
             self._lower.write(data)
-
-
-class _Ciphertext(asyncio.BufferedProtocol):
-    """The receiver below a `TLSTransport`."""
-
-    def __init__(self, tls: TLSTransport) -> None:
-        self._tls = tls
-        self._view = memoryview(bytearray(4096))
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._tls.begin(cast("asyncio.Transport", transport))
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._view
-
-    def buffer_updated(self, nbytes: int) -> None:
-        view = self._view
-        if nbytes == len(view) < 4 * _RECORDS:
-            self._view = memoryview(bytearray(4 * len(view)))
-        self._tls.received(view[:nbytes])
-
-    def eof_received(self) -> bool:
-        self._tls.eof_received()
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._tls.lower_lost(exc)
-
-    def pause_writing(self) -> None:
-        self._tls.lower_writing(paused=True)
-
-    def resume_writing(self) -> None:
-        self._tls.lower_writing(paused=False)
 
 
 def _handshake_error(cause: ssl.SSLError, name: str) -> TLSError:

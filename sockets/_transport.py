@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Transport", "offered_buffer"]
+__all__ = ["Below", "Transport", "offered_buffer"]
 
 _DEFAULT_HIGH_WATER = 65536
+_FIRST_BUFFER, _LARGEST_BUFFER = 4096, 262144
 
 
 class Transport(asyncio.Transport):
@@ -140,6 +141,57 @@ class Transport(asyncio.Transport):
             }
         )
         self.abort()
+
+
+class _Layer(Protocol):
+    def begin(self, lower: asyncio.Transport) -> None: ...
+    def received(self, data: memoryview) -> None: ...
+    def eof_received(self) -> None: ...
+    def lower_writing(self, paused: bool) -> None: ...
+    def lower_lost(self, error: Exception | None) -> None: ...
+
+
+class Below(asyncio.BufferedProtocol):
+    """The receiver below a transport that stands on another one, which it tells what happens.
+
+    What ``received`` is given is overwritten after the call.
+    """
+
+    def __init__(self, layer: _Layer) -> None:
+        self._layer = layer
+        self._view = memoryview(bytearray(_FIRST_BUFFER))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Tell which transport is below."""
+        self._layer.begin(cast("asyncio.Transport", transport))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Offer a buffer, which grows while it is filled."""
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Tell what has been received."""
+        view = self._view
+        if nbytes == len(view) < _LARGEST_BUFFER:
+            self._view = memoryview(bytearray(4 * len(view)))
+        self._layer.received(view[:nbytes])
+
+    def eof_received(self) -> bool:
+        """Tell of the end, and leave the other direction open."""
+        self._layer.eof_received()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell of the loss."""
+        self._layer.lower_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Tell of the flow control."""
+        self._layer.lower_writing(paused=True)
+
+    def resume_writing(self) -> None:
+        """Tell of the flow control."""
+        self._layer.lower_writing(paused=False)
 
 
 def offered_buffer(protocol: asyncio.BufferedProtocol, size_hint: int) -> memoryview:

@@ -215,3 +215,29 @@ def postgres(request: pytest.FixtureRequest) -> RunningServer:
     """PostgreSQL 15 and 18 in turn."""
     running: RunningServer = request.getfixturevalue(request.param)
     return running
+
+
+@pytest.fixture(scope="session")
+def mosquitto(certificate_authority: CertificateAuthority) -> Iterator[RunningServer]:
+    """A Mosquitto broker for the whole run: TCP and WebSocket, plain and TLS.
+
+    Clients without a name may come in, and ``alice`` with the password ``"wonder land"``.
+    """
+    with servers.mosquitto_server(
+        users={"alice": "wonder land"}, tls=certificate_authority
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def amqtt(certificate_authority: CertificateAuthority) -> Iterator[RunningServer]:
+    """An amqtt broker for the whole run: MQTT 3.1.1 on TCP and WebSocket, plain and TLS."""
+    with servers.amqtt_server(tls=certificate_authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["mosquitto", "amqtt"])
+def mqtt_broker(request: pytest.FixtureRequest) -> RunningServer:
+    """Mosquitto and amqtt in turn; both speak MQTT 3.1.1."""
+    running: RunningServer = request.getfixturevalue(request.param)
+    return running

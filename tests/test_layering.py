@@ -26,8 +26,13 @@ MAY_IMPORT = {
     "wirekit.adapters": (GROUND, FACE, SHARED, "wirekit.protocols", "wirekit.sockets"),
     "wirekit": ("wirekit.adapters", "wirekit.protocols", "wirekit.sockets", GROUND, FACE),
 }
-# What each adapter's extra installs; nothing else may come from outside the standard library.
-THIRD_PARTY = {"wirekit.adapters.postgres": {"scramp"}, "wirekit.adapters.redis": {"redis"}}
+# What the extras install, by adapter or module; nothing else may come from outside the standard
+# library.
+THIRD_PARTY = {
+    "wirekit.adapters.postgres": {"scramp"},
+    "wirekit.adapters.redis": {"redis"},
+    "wirekit.sockets.websocket": {"wsproto"},
+}
 # A codec has no I/O, clock, randomness or log, and no way around this test. Of datetime and uuid
 # it has the types.
 NOT_FOR_PROTOCOLS = {
@@ -106,6 +111,7 @@ def test_every_room_is_looked_at() -> None:
         ("wirekit.sockets._tls", "from ..adapters import redis"),
         ("wirekit.sockets._tls", "from wirekit import Error"),
         ("wirekit.sockets._tls", "import uvloop"),
+        ("wirekit.sockets._tls", "import wsproto"),
         ("wirekit.sockets.__init__", "from ..protocols import __name__"),
         ("wirekit.protocols.resp", "from wirekit.sockets import Socket"),
         ("wirekit.protocols.resp", "from .. import sockets"),
@@ -130,6 +136,7 @@ def test_a_wrong_import_is_found(module: str, source: str) -> None:
         ("wirekit.__init__", "from ._errors import *"),
         ("wirekit.sockets.__init__", "from ._tls import TLSOptions"),
         ("wirekit.sockets._tls", "import asyncio, ssl\nfrom ._transport import Transport"),
+        ("wirekit.sockets.websocket", "from wsproto.events import Request"),
         ("wirekit.protocols.resp", "from wirekit._errors import Error\nimport struct"),
         ("wirekit.adapters.redis._client", "from wirekit.protocols import resp\nimport redis"),
         ("wirekit.adapters.redis._client", "from ._errors import X\nimport wirekit"),

@@ -14,7 +14,9 @@ manager that gives both to `run_server`, as `redis_server` does.
 
 from __future__ import annotations
 
+from ._amqtt import amqtt_server
 from ._certificates import CertificateAuthority, CertificateFiles
+from ._mosquitto import MOSQUITTO_UNLIMITED, mosquitto_server
 from ._pgbouncer import pgbouncer_server
 from ._postgres import postgres_replica, postgres_server
 from ._programs import PROGRAMS, Program, ServerUnavailable, Source, find_program
@@ -29,6 +31,7 @@ from ._running import (
 )
 
 __all__ = [
+    "MOSQUITTO_UNLIMITED",
     "PROGRAMS",
     "CertificateAuthority",
     "CertificateFiles",
@@ -38,8 +41,10 @@ __all__ = [
     "ServerFailed",
     "ServerUnavailable",
     "Source",
+    "amqtt_server",
     "find_program",
     "free_port",
+    "mosquitto_server",
     "pgbouncer_server",
     "postgres_replica",
     "postgres_server",

@@ -6,10 +6,12 @@ import contextlib
 import functools
 import importlib.metadata
 import os
+import pwd
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,10 @@ class Source:
     wheel: tuple[str, str] | None = None
     major: int | None = None  # the version it has to be, where that matters
     directory: str | None = None  # where the Debian package puts it, if not on PATH
+    version: tuple[str, ...] = ("--version",)  # what makes it say its version
+    # Debian lets only one package be the mail server: the files of this one are merely unpacked.
+    unpacked: bool = False
+    user: str | None = None  # the system user that it demands, where only a package makes that
 
 
 PROGRAMS = {
@@ -50,7 +56,17 @@ PROGRAMS = {
         directory="/usr/lib/postgresql/18/bin",
     ),
     "pgbouncer": Source("pgbouncer", "pgbouncer"),
+    "mosquitto": Source("mosquitto", "mosquitto"),
+    # The program that knows where all others of Postfix are.
+    "postfix": Source("postconf", "postfix", version=("-d", "-h", "mail_version")),
+    "exim": Source(
+        "exim4", "exim4-daemon-light", version=("-bV",), unpacked=True, user="Debian-exim"
+    ),
+    "dovecot": Source("dovecot", "dovecot-lmtpd"),
 }
+
+UNPACKED = Path("/var/cache/wirekit")
+"""Has a folder for each package that was unpacked rather than installed."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +99,15 @@ def find_program(name: str) -> Program:
 def _installed(name: str, source: Source) -> Program | None:
     for path in (_on_path(source), _in_wheel(source)):
         if path is not None:
-            version = _version(path)
+            version = _version(path, source.version)
             if source.major is None or version.split(".")[0] == str(source.major):
                 return Program(name, path, version)
     return None
 
 
-def _version(path: Path) -> str:
-    banner = subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout
+def _version(path: Path, options: tuple[str, ...]) -> str:
+    # Whatever the exit status: Mosquitto knows no such option, and says its version with its usage.
+    banner = subprocess.run([path, *options], capture_output=True, text=True).stdout
     version = re.search(r"\d+(?:\.\d+)+", banner)
     if version is None:
         raise ServerUnavailable(f"{path} does not say its version: {banner!r}")
@@ -102,6 +119,8 @@ def _on_path(source: Source) -> Path | None:
     folders = [os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"]
     if source.directory is not None:
         folders.insert(0, source.directory)
+    if source.unpacked:
+        folders.append(str(UNPACKED / source.debian / "usr/sbin"))
     path = os.pathsep.join(folders)
     found = shutil.which(source.executable, path=path)
     return Path(found) if found else None
@@ -125,22 +144,50 @@ def _install_from_debian(source: Source) -> None:
             f"(Debian's package {source.debian}; as root this is done for you)"
         )
     print(f"==> installing {source.debian} with apt-get", file=sys.stderr, flush=True)
-    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
-    install = [*apt, "install", "--yes", "--no-install-recommends", source.debian]
     is_postgres = source.executable == "postgres"
     with _services_not_started(), _no_cluster() if is_postgres else contextlib.nullcontext():
-        for command in ([*apt, "update"], install):
-            result = subprocess.run(
-                command,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-            )
-            if result.returncode != 0:
-                raise ServerUnavailable(
-                    f"{' '.join(command)} failed: {(result.stdout + result.stderr)[-2000:]}"
-                )
+        _run(*APT, "update")
+        if source.unpacked:
+            _unpack(source.debian)
+        else:
+            _run(*INSTALL, source.debian)
+    if source.user is not None and source.user not in {entry.pw_name for entry in pwd.getpwall()}:
+        nologin = "/usr/sbin/nologin"
+        _run("useradd", "--system", "--no-create-home", "--shell", nologin, source.user)
+
+
+APT = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120")
+# What somebody's machine has stays there.
+INSTALL = (*APT, "install", "--yes", "--no-install-recommends", "--no-remove")
+
+
+def _unpack(package: str) -> None:
+    """Unpack a package, and install the libraries that it depends on."""
+    target = UNPACKED / package
+    with tempfile.TemporaryDirectory() as folder:
+        _run(*APT, "-o", "APT::Sandbox::User=root", "download", package, cwd=folder)
+        (archive,) = Path(folder).glob("*.deb")
+        depends = _run("dpkg-deb", "--field", str(archive), "Depends")
+        names = [alternatives.split()[0] for alternatives in depends.split(",")]
+        _run(*INSTALL, *(name for name in names if name.startswith("lib")))
+        target.mkdir(parents=True, exist_ok=True)
+        _run("dpkg-deb", "--extract", str(archive), str(target))
+
+
+def _run(*command: str, cwd: str | None = None) -> str:
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode != 0:
+        raise ServerUnavailable(
+            f"{' '.join(command)} failed: {(result.stdout + result.stderr)[-2000:]}"
+        )
+    return result.stdout
 
 
 @contextlib.contextmanager

@@ -23,6 +23,8 @@ from ._programs import Program
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
+# What the log says, in small letters, where somebody else was quicker to take a port.
+PORT_TAKEN = ("already in use", "unable to create websockets listener")
 
 
 class ServerFailed(RuntimeError):
@@ -37,6 +39,9 @@ class Launch:
     is_ready: Callable[[], bool]
     port: int
     tls_port: int | None = None
+    websocket_port: int | None = None
+    websocket_tls_port: int | None = None
+    submission_port: int | None = None
     unix_path: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     user: str | None = None  # for programs that refuse to run as root
@@ -63,6 +68,9 @@ class RunningServer:
     certificates: CertificateFiles | None
     directory: Path
     launch: Launch = field(repr=False)
+    websocket_port: int | None = None
+    websocket_tls_port: int | None = None
+    submission_port: int | None = None
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
     _guard: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
     _lifeline: int = field(default=-1, init=False, repr=False)
@@ -272,6 +280,9 @@ def _start_on_free_ports(
             host=LOOPBACK,
             port=launch.port,
             tls_port=launch.tls_port,
+            websocket_port=launch.websocket_port,
+            websocket_tls_port=launch.websocket_tls_port,
+            submission_port=launch.submission_port,
             unix_path=launch.unix_path,
             certificates=certificates,
             directory=directory,
@@ -280,7 +291,7 @@ def _start_on_free_ports(
         try:
             server.start()
         except ServerFailed as exc:
-            if "already in use" not in str(exc).lower() or not attempts_left:
+            if not attempts_left or not any(words in str(exc).lower() for words in PORT_TAKEN):
                 raise
             server.log_path.unlink()
         else:

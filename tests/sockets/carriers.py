@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from wsproto import ConnectionType
+from wsproto.events import AcceptConnection
+from wsproto.handshake import H11Handshake
+
 from tests.servers import CertificateAuthority
 from wirekit.sockets import (
     AddressLike,
@@ -21,6 +25,7 @@ from wirekit.sockets import (
     connect,
     memory_pair,
 )
+from wirekit.sockets.websocket import WebSocketConnector, WebSocketTransport
 
 Pair = tuple[Socket, Socket]
 
@@ -110,6 +115,32 @@ class Workshop:
         self.keep(client)
         return client, server
 
+    def serve_websocket(self, lower: Socket, **options: Any) -> Socket:
+        """The server's end of a WebSocket on top of a socket."""
+
+        async def accept(protocol: asyncio.BaseProtocol) -> None:
+            await lower.opened
+            handshake = H11Handshake(ConnectionType.SERVER)
+            handshake.receive_data(await lower.read_until(b"\r\n\r\n"))
+            await lower.write(handshake.send(AcceptConnection(subprotocol="bytes")))
+            lower.attach(WebSocketTransport(protocol, client_side=False).below)
+
+        server = Socket(accept, remote_address="client", **stream_options(options))
+        self.keep(server)
+        return server
+
+    async def websocket(self, over: Callable[..., Awaitable[Pair]], **options: Any) -> Pair:
+        """A WebSocket, made by ``connect`` on top of another carrier."""
+        lower_client, lower_server = await over()
+        client = connect(
+            "localhost:1",
+            connector=WebSocketConnector(returning(lower_client), subprotocols=["bytes"]),
+            **options,
+        )
+        server = self.serve_websocket(lower_server, **options)
+        self.keep(client)
+        return client, server
+
     async def memory(self, **options: Any) -> Pair:
         pair = memory_pair(**options)
         self.keep(*pair)
@@ -134,6 +165,10 @@ class Workshop:
                 pair = await self.tls(lambda: self.tls(self.tcp), **options)
             case "tls in tls in memory":
                 pair = await self.tls(lambda: self.tls(self.memory), **options)
+            case "websocket":
+                pair = await self.websocket(self.tcp, **options)
+            case "websocket in tls":
+                pair = await self.websocket(lambda: self.tls(self.tcp), **options)
             case _:
                 raise LookupError(carrier)
         for end in pair:
@@ -150,6 +185,8 @@ CARRIERS = (
     "starttls",
     "tls in tls",
     "tls in tls in memory",
+    "websocket",
+    "websocket in tls",
 )
 
 
