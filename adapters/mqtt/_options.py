@@ -1,0 +1,66 @@
+"""What users pass to the client, in the spellings that they know from aiomqtt."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, TypeAlias
+
+from wirekit._errors import LocalProtocolError
+from wirekit.protocols.mqtt import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["NEVER", "Payload", "TopicFilters", "payload_bytes", "random_client_id", "subscriptions_of"]
+
+NEVER = 0xFFFFFFFF  # the Session Expiry Interval of a session that does not expire (§3.1.2.11.2)
+
+Payload: TypeAlias = bytes | bytearray | memoryview | str | int | float | None
+TopicFilter: TypeAlias = str | tuple[str, int] | Subscription
+TopicFilters: TypeAlias = "TopicFilter | Iterable[TopicFilter]"
+
+
+def random_client_id() -> str:
+    """Return a client identifier that every server accepts [MQTT-3.1.3-5]."""
+    return f"wirekit{secrets.token_hex(8)}"
+
+
+def payload_bytes(payload: Payload) -> bytes | bytearray | memoryview:
+    """Return a payload as bytes: text in UTF-8, numbers as text, None as nothing.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return payload
+    if isinstance(payload, str):
+        return payload.encode()
+    if payload is None:
+        return b""
+    if isinstance(payload, int | float):
+        return str(payload).encode()
+    raise TypeError(f"a payload is bytes, str, int, float or None, not {type(payload).__name__}")
+
+
+def subscriptions_of(
+    filters: TopicFilters,
+    qos: int,
+    *,
+    no_local: bool,
+    retain_as_published: bool,
+    retain_handling: int,
+) -> list[Subscription]:
+    """Return the subscriptions meant by one filter or several; those that have options keep them."""
+    several = [filters] if isinstance(filters, str | tuple | Subscription) else filters
+    found: list[Subscription] = []
+    for entry in several:
+        if isinstance(entry, Subscription):
+            found.append(entry)
+            continue
+        topic_filter, own_qos = (entry, qos) if isinstance(entry, str) else entry
+        found.append(
+            Subscription(topic_filter, own_qos, no_local, retain_as_published, retain_handling)
+        )
+    if not found:
+        raise LocalProtocolError("no topic filter to subscribe to [MQTT-3.8.3-2]")
+    return found

@@ -1,0 +1,275 @@
+"""The session: what outlives a network connection, and what every packet does to it.
+
+Source: MQTT 5.0, section 4.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wirekit._errors import LocalProtocolError, SocketClosed
+from wirekit.protocols.mqtt import (
+    Auth,
+    Disconnect,
+    PingResp,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    SubAck,
+    UnsubAck,
+)
+
+from ._errors import connection_error
+from ._incoming import Incoming
+from ._outgoing import Outgoing
+from ._packet_ids import PacketIds
+from ._routing import Router
+from ._subscriptions import Subscriptions
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from wirekit.protocols.mqtt import ConnAck, ReasonCode, Version
+
+    from ._connection import Connection, Packet
+    from ._messages import Consumer
+    from ._outgoing import Flow
+    from ._store import SessionStore
+
+__all__ = ["Session"]
+
+
+class Session:
+    """The state of a client's session, on one network connection after the other.
+
+    Args:
+        version: 5, or 4 for 3.1.1.
+        receive_maximum: how many messages of QoS 1 and 2 may be unacknowledged.
+        store: keeps the state on disk, or wherever; None: it ends with this object.
+
+    Attributes:
+        connection: the present one; None while there is none.
+        outgoing: the messages that we send.
+        incoming: those that we receive.
+        subscriptions: which those are.
+        router: which consumers have subscriptions of their own.
+        unclaimed: the consumer of all other messages.
+    """
+
+    unclaimed: Consumer
+
+    def __init__(
+        self, *, version: Version, receive_maximum: int, store: SessionStore | None = None
+    ) -> None:
+        self.connection: Connection | None = None
+        self.router = Router()
+        self._store = store
+        ids = PacketIds()
+        self.outgoing = Outgoing(ids, store)
+        self.incoming = Incoming(self._send, store)
+        self.subscriptions = Subscriptions(ids, self._send, self._refused, store)
+        # 3.1.1 has no Receive Maximum: there the reading waits.
+        self._most_unacknowledged = receive_maximum if version == 4 else None
+        self._pausing = False  # because of it
+        self._full = 0  # consumers that want reading to wait
+        self._control: dict[type[object], Callable[[Any], None]] = {
+            PubRec: self._pubrec,
+            PubRel: self.incoming.released,
+            PubComp: self.outgoing.completed,
+            SubAck: self.subscriptions.answered,
+            UnsubAck: self.subscriptions.answered,
+            PingResp: _ignore,
+            Disconnect: self._disconnect,
+            Auth: self._auth,
+        }
+
+    def restore(self, client_id: str, *, clean_start: bool) -> None:
+        """Open the store, and go on with what it has, or clear it."""
+        if self._store is None:
+            return
+        stored = self._store.open(client_id)
+        if clean_start:
+            self._store.clear()
+            return
+        self.outgoing.restore(stored.outgoing)
+        self.subscriptions.restore(stored.subscriptions)
+        if messages := self.incoming.restore(stored.incoming):
+            self.unclaimed.put(messages)
+
+    # The connection.
+
+    def opened(self, connection: Connection, answer: ConnAck, keep_alive: int) -> None:
+        """Go on with a connection that the server has consented to."""
+        present = answer.session_present
+        limits = connection.codec
+        self.connection = connection
+        connection.on_writable = self.pump
+        if self._store is not None:
+            connection.before_write = self._store.flush
+            self._store.set_expiry(None)
+        for _ in range(self._full):
+            connection.pause_reading()
+        self.incoming.opened(session_present=present)
+        for packet in self.outgoing.opened(limits.peer_receive_maximum, session_present=present):
+            connection.send(packet)
+        self.subscriptions.opened(
+            session_present=present, identifiers=limits.peer_subscription_identifier_available
+        )
+        self.pump()
+        connection.start(self.receive, keep_alive)
+
+    def lost(self, error: Exception, expires_at: float | None) -> None:
+        """Note that the connection is over; what depends on it alone gets the error."""
+        self.connection = None
+        self._pausing = False
+        self.outgoing.lost()
+        self.incoming.lost()
+        self.subscriptions.lost(error)
+        if self._store is not None:
+            self._store.set_expiry(expires_at)
+
+    def end(self, error: Exception | None) -> None:
+        """Tell everyone who waits that there will be no other connection; None: we closed."""
+        self.outgoing.fail(error or SocketClosed("the client was closed"))
+        for consumer in (self.unclaimed, *self.router.consumers):
+            consumer.end(None if error is None else connection_error(error))
+
+    def _send(self, packet: Packet) -> None:
+        if self.connection is None:
+            raise connection_error(SocketClosed("there is no connection"), sent=False)
+        self.connection.send(packet)
+
+    # Sending.
+
+    def publish(self, message: Publish, future: asyncio.Future[ReasonCode]) -> Flow:
+        """Send a message of QoS 1 or 2, or let it wait for its turn."""
+        connection = self.connection
+        at_once = connection is not None and not connection.full
+        flow = self.outgoing.add(message, future, at_once=at_once)
+        if connection is not None and message.packet_id is not None:
+            try:
+                connection.send_publish(message)
+            except LocalProtocolError as error:
+                self.outgoing.refuse(message, connection_error(error, sent=False))
+        return flow
+
+    def pump(self) -> None:
+        """Send of the messages that wait what the server and the connection will take."""
+        connection = self.connection
+        while connection is not None and not connection.full:
+            message = self.outgoing.next()
+            if message is None:
+                return
+            try:
+                connection.send_publish(message)
+            except LocalProtocolError as error:
+                self.outgoing.refuse(message, connection_error(error, sent=False))
+
+    # Receiving.
+
+    def receive(self, packets: list[Packet]) -> None:
+        """Take what one read brought.
+
+        Raises:
+            RemoteProtocolError: the server does not keep to the protocol.
+        """
+        # The hot loop: one turn a packet.
+        incoming, outgoing, router = self.incoming, self.outgoing, self.router
+        unclaimed: list[Publish] = []
+        claimed: dict[Consumer, list[Publish]] = {}
+        try:
+            for packet in packets:
+                if packet.__class__ is Publish:
+                    if packet.qos and not incoming.received(packet):
+                        continue
+                    if router.empty:
+                        unclaimed.append(packet)
+                    else:
+                        self._route(packet, unclaimed, claimed)
+                elif packet.__class__ is PubAck:
+                    outgoing.acknowledged(packet)
+                else:
+                    self._control[packet.__class__](packet)
+                    if self.connection is None:
+                        break
+        finally:
+            for consumer, messages in claimed.items():
+                consumer.put(messages)
+            if unclaimed:
+                self.unclaimed.put(unclaimed)
+        self.pump()
+        self._check_unacknowledged()
+
+    def _route(
+        self,
+        message: Publish,
+        unclaimed: list[Publish],
+        claimed: dict[Consumer, list[Publish]],
+    ) -> None:
+        consumers = self.router.route(message)
+        if not consumers:
+            unclaimed.append(message)
+        if len(consumers) > 1 and message.qos:
+            self.incoming.share(message, len(consumers))
+        for consumer in consumers:
+            claimed.setdefault(consumer, []).append(message)
+
+    def _pubrec(self, packet: PubRec) -> None:
+        answer = self.outgoing.received(packet)
+        if answer is not None:
+            self._send(answer)
+
+    def _disconnect(self, packet: Disconnect) -> None:
+        if self.connection is not None:
+            self.connection.disconnected(packet)
+
+    def _auth(self, packet: Auth) -> None:
+        if self.connection is not None:
+            self.connection.keep([packet])  # for whoever asked; the codec lets no other come
+
+    def _refused(self, topic_filter: str, error: Exception) -> None:
+        """Tell who gets the messages of a subscription that there will be no more."""
+        consumers = self.router.subscribers(topic_filter) or (self.unclaimed,)
+        for consumer in consumers:
+            consumer.end(error)
+
+    # What the application has taken.
+
+    def taken(self, message: Publish) -> None:
+        """Acknowledge a message of QoS 1 or 2 as soon as all its consumers have it."""
+        self.incoming.taken(message)
+        if self._pausing:
+            self._check_unacknowledged()
+
+    def acknowledge(self, message: Publish) -> None:
+        """Acknowledge a message of QoS 1 or 2."""
+        self.incoming.acknowledge(message)
+        if self._pausing:
+            self._check_unacknowledged()
+
+    def _check_unacknowledged(self) -> None:
+        if self._most_unacknowledged is None or self.connection is None:
+            return
+        pausing = self.incoming.unacknowledged >= self._most_unacknowledged
+        if pausing != self._pausing:
+            self._pausing = pausing
+            if pausing:
+                self.connection.pause_reading()
+            else:
+                self.connection.resume_reading()
+
+    def full(self, is_full: bool) -> None:
+        """Let reading wait as long as a consumer is full."""
+        self._full += 1 if is_full else -1
+        if self.connection is not None:
+            if is_full:
+                self.connection.pause_reading()
+            else:
+                self.connection.resume_reading()
+
+
+def _ignore(packet: object) -> None:
+    """Take a PINGRESP: that something came was noted already."""
