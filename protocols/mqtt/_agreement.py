@@ -5,7 +5,7 @@ The rules hold for both directions; who finds one broken raises a `Violation`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ._control_packets import Auth, ConnAck, Connect, Disconnect, SubAck, Subscribe, UnsubAck
@@ -65,9 +65,7 @@ class Agreement:
     """
 
     version: int | None
-    may_send: dict[Role, int] = field(
-        default_factory=lambda: {"client": _CONNECT, "server": 0}
-    )
+    may_send: dict[Role, int] = field(default_factory=lambda: {"client": _CONNECT, "server": 0})
     accepts: dict[Role, Limits] = field(
         default_factory=lambda: {"client": Limits({}), "server": Limits({})}
     )
@@ -84,11 +82,7 @@ class Agreement:
 
     def copy(self) -> Agreement:
         """Return one that does not change with this one."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        copied = object.__new__(Agreement)
-        for name, value in values.items():
-            setattr(copied, name, dict(value) if isinstance(value, dict) else value)
-        return copied
+        return replace(self, may_send=dict(self.may_send), accepts=dict(self.accepts))
 
     # Who may send what
 

@@ -1,6 +1,7 @@
 cimport cython
 
 cdef Py_ssize_t _MOST_CANDIDATES
+cdef Py_ssize_t _SHORTEST
 
 
 @cython.final

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["Aliases"]
 
 _MOST_CANDIDATES = 1024
+_SHORTEST = 3  # an alias has as many bytes
 
 
 class Aliases:
@@ -28,6 +29,8 @@ class Aliases:
 
     def find(self, topic: Topic) -> int:
         """Return the topic's alias; or 0; or, below 0, the one that `give` should give it."""
+        if len(topic) <= _SHORTEST:
+            return 0
         alias = self._numbers.get(topic)
         if alias is not None:
             if len(self._numbers) == self.most:

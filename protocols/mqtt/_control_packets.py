@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ._packets import PubAck, PubComp, Publish, PubRec, PubRel
 from ._properties import Properties
 from ._reason_codes import ConnectReturnCode, ReasonCode
 from ._topics import Topic, make_topic
@@ -17,6 +18,7 @@ __all__ = [
     "ConnAck",
     "Connect",
     "Disconnect",
+    "Packet",
     "PingReq",
     "PingResp",
     "SubAck",
@@ -159,3 +161,22 @@ class Auth:
 
     reason_code: ReasonCode = ReasonCode.SUCCESS
     properties: Properties = field(default_factory=Properties, repr=False)
+
+
+Packet = (
+    Connect
+    | ConnAck
+    | Publish
+    | PubAck
+    | PubRec
+    | PubRel
+    | PubComp
+    | Subscribe
+    | SubAck
+    | Unsubscribe
+    | UnsubAck
+    | PingReq
+    | PingResp
+    | Disconnect
+    | Auth
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ._control_packets import (
     Auth,
@@ -35,14 +35,9 @@ from ._topics import Topic, check_filter, check_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from ._control_packets import Version
+    from ._control_packets import Packet
     from ._properties import Properties
     from ._reader import Reader
-
-    ControlPacket = (
-        Connect | ConnAck | Subscribe | SubAck | Unsubscribe | UnsubAck
-        | PingReq | PingResp | Disconnect | Auth
-    )  # fmt: skip
 
 __all__ = ["DECODERS", "reason_code"]
 
@@ -55,23 +50,23 @@ def _connect(reader: Reader, version: int) -> Connect:
     """Read a CONNECT of whichever version it is; ``version`` is of no interest."""
     if reader.binary_data("the protocol name") != _PROTOCOL_NAME:
         raise _unsupported("a protocol name other than MQTT", "MQTT-3.1.2-1")
-    version = reader.byte("the protocol version")
-    if version not in (4, 5):
-        raise _unsupported(f"protocol version {version}", "MQTT-3.1.2-2")
+    level = reader.byte("the protocol version")
+    if level not in (4, 5):
+        raise _unsupported(f"protocol version {level}", "MQTT-3.1.2-2")
     flags = reader.byte("the connect flags")
     keep_alive = reader.two_byte_integer("the keep alive")
-    properties = _properties(reader, 1, version)
-    _check_connect_flags(flags, version)
+    properties = _properties(reader, 1, level)
+    _check_connect_flags(flags, level)
     client_id = reader.text("a client identifier")
     return Connect(
         client_id,
         clean_start=flags & 0x02 != 0,
         keep_alive=keep_alive,
-        will=_will(reader, flags, version) if flags & 0x04 else None,
+        will=_will(reader, flags, level) if flags & 0x04 else None,
         username=reader.text("a user name") if flags & 0x80 else None,
         password=reader.binary_data("a password") if flags & 0x40 else None,
         properties=properties,
-        version=cast("Version", version),
+        version=5 if level == 5 else 4,
     )
 
 
@@ -96,7 +91,7 @@ def _check_connect_flags(flags: int, version: int) -> None:
 def _will(reader: Reader, flags: int, version: int) -> Will:
     properties = _properties(reader, WILL, version)
     name = reader.text("a will topic")
-    check_name(name)
+    check_name(name, "MQTT-4.7.0-1")
     payload = reader.binary_data("a will payload")
     return Will(Topic(name), payload, flags >> 3 & 3, flags & 0x20 != 0, properties)
 
@@ -239,7 +234,7 @@ def _reason_codes(
 
 
 # By the Control Packet type of §2.1.2.
-DECODERS: dict[int, Callable[[Reader, int], ControlPacket]] = {
+DECODERS: dict[int, Callable[[Reader, int], Packet]] = {
     1: _connect,
     2: _connack,
     8: _subscribe,

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _PROTOCOL_NAME = b"\0\4MQTT"
 
-__all__ = ["ENCODERS", "acknowledgement", "encode"]
+__all__ = ["ENCODERS", "encode", "encode_acknowledgement"]
 
 
 def encode(packet: Any, version: int) -> bytes:
@@ -56,7 +56,7 @@ def encode(packet: Any, version: int) -> bytes:
     return _packet(kind, flags, body_of(packet, version))
 
 
-def acknowledgement(kind: int, packet: Acknowledgement, version: int) -> bytes:
+def encode_acknowledgement(kind: int, packet: Acknowledgement, version: int) -> bytes:
     """Return an acknowledgement that has a Reason Code or properties in bytes.
 
     Raises:
@@ -112,9 +112,9 @@ def _connack(packet: ConnAck, version: int) -> bytes:
             code: int = ConnectReturnCode(packet.reason_code)
         except ValueError:
             raise LocalProtocolError("a CONNACK of 3.1.1 has a ConnectReturnCode") from None
-        return bytes((packet.session_present, code))
+        return bytes((1 if packet.session_present else 0, code))
     code = _reason_code(packet.reason_code, CONNACK_CODES, "CONNACK", "MQTT-3.2.2-8")
-    return bytes((packet.session_present, code)) + _with_length(packet.properties, 2)
+    return bytes((1 if packet.session_present else 0, code)) + _with_length(packet.properties, 2)
 
 
 def _subscribe(packet: Subscribe, version: int) -> bytes:

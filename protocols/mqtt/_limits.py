@@ -43,6 +43,4 @@ class Limits:
         self.subscription_identifier_available = (
             properties.get("subscription_identifier_available", 1) == 1
         )
-        self.shared_subscription_available = (
-            properties.get("shared_subscription_available", 1) == 1
-        )
+        self.shared_subscription_available = properties.get("shared_subscription_available", 1) == 1

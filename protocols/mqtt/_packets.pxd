@@ -1,5 +1,9 @@
 cimport cython
 
+cdef int _PUBACK
+cdef int _PUBREC
+cdef int _PUBREL
+
 cdef object _SUCCESS
 cdef dict TOPICS
 
@@ -12,8 +16,8 @@ cdef class Publish:
     cdef readonly bytes payload
     cdef readonly int qos
     cdef readonly bint retain
-    cdef bint _duplicate
-    cdef int _packet_id
+    cdef public bint duplicate
+    cdef public object packet_id
     cdef object _properties
 
 
@@ -49,4 +53,8 @@ cdef class PubComp(Acknowledgement):
     pass
 
 
-cdef int _packet_id(value) except -1
+@cython.locals(packet=Publish)
+cpdef Publish received_publish(topic, int first, int packet_id, properties)
+@cython.locals(packet=Acknowledgement)
+cpdef Acknowledgement received_acknowledgement(int kind, int packet_id)
+cdef _checked(properties)

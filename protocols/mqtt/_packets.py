@@ -1,10 +1,10 @@
 # cython: annotation_typing=False
-"""PUBLISH and its acknowledgements (§3.3–§3.7): the packets of which there are many."""
+"""PUBLISH and its acknowledgements (§3.3 to §3.7): the packets of which there are many."""
 
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError
 
@@ -14,7 +14,20 @@ from ._topics import TOPICS, Topic, make_topic
 if TYPE_CHECKING:
     from ._properties import Properties
 
-__all__ = ["Acknowledgement", "PubAck", "PubComp", "PubRec", "PubRel", "Publish"]
+__all__ = [
+    "Acknowledgement",
+    "PubAck",
+    "PubComp",
+    "PubRec",
+    "PubRel",
+    "Publish",
+    "received_acknowledgement",
+    "received_publish",
+]
+
+_PUBACK = 4
+_PUBREC = 5
+_PUBREL = 6
 
 _SUCCESS = ReasonCode.SUCCESS
 
@@ -35,23 +48,15 @@ class Publish:
         LocalProtocolError: there can be no such packet.
     """
 
-    __slots__ = (
-        "_duplicate",
-        "_packet_id",
-        "_properties",
-        "payload",
-        "qos",
-        "retain",
-        "topic",
-    )
+    __slots__ = ("_properties", "duplicate", "packet_id", "payload", "qos", "retain", "topic")
 
     topic: Topic
     payload: bytes
     qos: int
     retain: bool
-    _duplicate: bool
-    _packet_id: int  # 0 is none
-    _properties: Any  # a dict, made when it is asked for
+    duplicate: bool
+    packet_id: int | None
+    _properties: Any  # None until there is a dict; most messages never need one
 
     def __init__(
         self,
@@ -65,39 +70,22 @@ class Publish:
     ) -> None:
         known = topic if type(topic) is Topic else TOPICS.get(topic)
         self.topic = make_topic(topic) if known is None else known
-        if type(payload) is not bytes:
-            payload = bytes(memoryview(payload))
-        self.payload = payload
+        self.payload = payload if type(payload) is bytes else bytes(memoryview(payload))
         number = index(qos)
         if number not in (0, 1, 2):
             raise LocalProtocolError("QoS is 0, 1 or 2 [MQTT-3.3.1-4]")
         self.qos = number
         self.retain = bool(retain)
-        self._duplicate = bool(duplicate)
-        self._packet_id = 0 if packet_id is None else _packet_id(packet_id)
-        self._properties = properties
-
-    @property
-    def duplicate(self) -> bool:
-        return self._duplicate
-
-    @duplicate.setter
-    def duplicate(self, value: bool) -> None:
-        self._duplicate = bool(value)
-
-    @property
-    def packet_id(self) -> int | None:
-        return self._packet_id or None
-
-    @packet_id.setter
-    def packet_id(self, value: int | None) -> None:
-        self._packet_id = 0 if value is None else _packet_id(value)
+        self.duplicate = duplicate
+        self.packet_id = packet_id
+        self._properties = _checked(properties)
 
     @property
     def properties(self) -> Properties:
         if self._properties is None:
             self._properties = {}
-        return cast("Properties", self._properties)
+        known: Properties = self._properties
+        return known
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not Publish:
@@ -108,28 +96,27 @@ class Publish:
             and self.payload == packet.payload
             and self.qos == packet.qos
             and self.retain == packet.retain
-            and self._duplicate == packet._duplicate
-            and self._packet_id == packet._packet_id
-            and (self._properties or {}) == (packet._properties or {})
+            and self.duplicate == packet.duplicate
+            and self.packet_id == packet.packet_id
+            and self.properties == packet.properties
         )
 
     def __repr__(self) -> str:
-        # A payload, or a property, may be nobody else's business.
-        parts = [f"topic={str(self.topic)!r}", f"payload=<{len(self.payload)} bytes>"]
-        parts.append(f"qos={self.qos}")
+        # The payload may be nobody else's business, and so may what properties say.
+        parts = [f"topic={self.topic!r}", f"payload=<{len(self.payload)} bytes>", f"qos={self.qos}"]
         if self.retain:
             parts.append("retain=True")
-        if self._duplicate:
+        if self.duplicate:
             parts.append("duplicate=True")
-        if self._packet_id:
-            parts.append(f"packet_id={self._packet_id}")
+        if self.packet_id is not None:
+            parts.append(f"packet_id={self.packet_id}")
         if self._properties:
-            parts.append(f"properties=<{', '.join(self._properties)}>")
+            parts.append(f"properties=<{', '.join(self.properties)}>")
         return f"Publish({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        values = (self.topic.value, self.payload, self.qos, self.retain, self._duplicate)
-        return Publish, (*values, self.packet_id, self._properties)
+        flags = (self.qos, self.retain, self.duplicate)
+        return Publish, (str(self.topic), self.payload, *flags, self.packet_id, self.properties)
 
 
 class Acknowledgement:
@@ -141,7 +128,7 @@ class Acknowledgement:
         properties: ``{}`` if there are none, as always in 3.1.1.
 
     Raises:
-        LocalProtocolError: the packet identifier is not from 1 to 65535.
+        LocalProtocolError: there can be no such packet.
     """
 
     __slots__ = ("_properties", "packet_id", "reason_code")
@@ -156,21 +143,25 @@ class Acknowledgement:
         reason_code: ReasonCode = ReasonCode.SUCCESS,
         properties: Properties | None = None,
     ) -> None:
-        self.packet_id = _packet_id(packet_id)
+        number = index(packet_id)
+        if not 1 <= number <= 65535:
+            raise LocalProtocolError("a packet identifier is from 1 to 65535 [MQTT-2.2.1-5]")
+        self.packet_id = number
         self.reason_code = reason_code
-        self._properties = properties
+        self._properties = _checked(properties)
 
     @property
     def properties(self) -> Properties:
         if self._properties is None:
             self._properties = {}
-        return cast("Properties", self._properties)
+        known: Properties = self._properties
+        return known
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        packet = cast("Acknowledgement", other)
-        return (
+        packet: Any = other
+        return bool(
             self.packet_id == packet.packet_id
             and self.reason_code == packet.reason_code
             and self.properties == packet.properties
@@ -181,11 +172,11 @@ class Acknowledgement:
         if self.reason_code is not _SUCCESS:
             parts.append(f"reason_code={self.reason_code!r}")
         if self._properties:
-            parts.append(f"properties={self._properties!r}")
+            parts.append(f"properties={self.properties!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.packet_id, self.reason_code, self._properties)
+        return type(self), (self.packet_id, self.reason_code, self.properties)
 
 
 class PubAck(Acknowledgement):
@@ -212,7 +203,37 @@ class PubComp(Acknowledgement):
     __slots__ = ()
 
 
-def _packet_id(value: Any) -> int:
-    if not isinstance(value, int) or not 1 <= value <= 65535:
-        raise LocalProtocolError("a packet identifier is from 1 to 65535 [MQTT-2.2.1-3]")
-    return int(value)
+def received_publish(topic: Topic, first: int, packet_id: int, properties: Any) -> Publish:
+    """Return a PUBLISH that came, without its payload; ``first`` is its first byte."""
+    packet = Publish.__new__(Publish)
+    packet.topic = topic
+    packet.qos = first >> 1 & 3
+    packet.retain = first & 0x01 != 0
+    packet.duplicate = first & 0x08 != 0
+    packet.packet_id = packet_id if packet.qos else None
+    packet._properties = properties  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return packet
+
+
+def received_acknowledgement(kind: int, packet_id: int) -> Acknowledgement:
+    """Return an acknowledgement that came; ``kind`` is its Control Packet type."""
+    packet: Acknowledgement
+    if kind == _PUBACK:
+        packet = PubAck.__new__(PubAck)
+    elif kind == _PUBREC:
+        packet = PubRec.__new__(PubRec)
+    elif kind == _PUBREL:
+        packet = PubRel.__new__(PubRel)
+    else:
+        packet = PubComp.__new__(PubComp)
+    packet.packet_id = packet_id
+    packet.reason_code = _SUCCESS
+    packet._properties = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return packet
+
+
+def _checked(properties: Any) -> Any:
+    known = properties
+    if properties is not None and not isinstance(properties, dict):
+        raise LocalProtocolError("properties are a dict")
+    return known

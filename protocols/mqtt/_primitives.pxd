@@ -3,8 +3,8 @@
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.stdint cimport uint64_t
+from libc.string cimport memchr, memcmp, memcpy
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -55,6 +55,12 @@ cdef inline bytes read_bytes(const unsigned char *data, Py_ssize_t start, Py_ssi
 
 cdef inline object read_text(const unsigned char *data, Py_ssize_t start, Py_ssize_t end):
     return PyUnicode_DecodeUTF8(<const char *>data + start, end - start, NULL)
+
+
+cdef inline bint has_null(
+    const unsigned char *data, Py_ssize_t start, Py_ssize_t end
+) noexcept:
+    return memchr(data + start, 0, end - start) != NULL
 
 
 cdef inline uint64_t _load64(const unsigned char *place) noexcept:

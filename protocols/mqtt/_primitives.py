@@ -13,6 +13,7 @@ __all__ = [
     "buffer_data",
     "buffer_size",
     "close_buffer",
+    "has_null",
     "hash_span",
     "new_bytes",
     "open_buffer",
@@ -82,6 +83,11 @@ def read_text(data: bytes, start: int, end: int) -> str:
         UnicodeDecodeError: it is not UTF-8.
     """
     return data[start:end].decode()
+
+
+def has_null(data: bytes, start: int, end: int) -> bool:
+    """Return whether there is a null byte in ``data[start:end]``."""
+    return data.find(0, start, end) >= 0
 
 
 def hash_span(data: bytes, start: int, end: int) -> int:

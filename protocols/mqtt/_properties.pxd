@@ -31,7 +31,7 @@ cdef dict _BY_NAME
 
 
 @cython.locals(
-    properties=dict, identifier=Py_ssize_t, entry=tuple, of_type=int, kinds=int, pair=tuple
+    properties=dict, identifier=Py_ssize_t, entry=tuple, of_type=int, kinds=int, pair=tuple, pairs=list
 )
 cpdef dict read_properties(Reader reader, int kind)
 @cython.locals(number=Py_ssize_t)
@@ -40,7 +40,9 @@ cdef void _check_number(Py_ssize_t number, name, int of_type) except *
 cdef void _check_response_topic(text) except *
 @cython.locals(out=bytearray, entry=tuple, identifier=int, of_type=int, kinds=int)
 cpdef bytes write_properties(properties, int kind)
+cdef _values(value, name, int of_type, int kind)
 cdef void _write_value(bytearray out, value, name, int of_type) except *
+cdef void _write_number(bytearray out, value, name, int of_type) except *
 @cython.locals(data=bytes)
 cpdef bytes write_text(text, name)
 @cython.locals(out=bytearray, byte=int)

@@ -81,13 +81,12 @@ class Reader:
         """Return a UTF-8 Encoded String (§1.5.4)."""
         length = self.two_byte_integer(name)
         position = self._take(length, name)
+        if _primitives.has_null(self._data, position, position + length):
+            raise malformed(f"{name} with a null character", "MQTT-1.5.4-2")
         try:
-            text = _primitives.read_text(self._data, position, position + length)
+            return _primitives.read_text(self._data, position, position + length)
         except UnicodeDecodeError:
             raise malformed(f"{name} that is not UTF-8", "MQTT-1.5.4-1") from None
-        if "\0" in text:
-            raise malformed(f"{name} with a null character", "MQTT-1.5.4-2")
-        return text
 
     def part(self, length: int, name: str) -> Reader:
         """Return a reader of the next ``length`` bytes, and go on behind them."""

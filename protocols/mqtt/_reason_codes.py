@@ -1,4 +1,4 @@
-"""Reason Codes of 5.0 (§2.4) and CONNACK's Return Codes of 3.1.1 (§3.2.2.3), and who may send them."""
+"""Reason Codes of 5.0 (§2.4), and CONNACK's Return Codes of 3.1.1 (3.1.1, §3.2.2.3)."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ _ANY_DISCONNECT = (0x00, *range(0x80, 0x84), 0x90, *range(0x93, 0x9A))
 DISCONNECT_CODES: dict[Role, frozenset[ReasonCode]] = {
     "client": _codes(*_ANY_DISCONNECT, 0x04),
     # 0x8C stands in the table of §2.4 only; it ends a failed re-authentication (§4.12.1).
-    "server": _codes(
-        *_ANY_DISCONNECT, 0x87, 0x89, *range(0x8B, 0x90), *range(0x9A, 0xA3)
-    ),
+    "server": _codes(*_ANY_DISCONNECT, 0x87, 0x89, *range(0x8B, 0x90), *range(0x9A, 0xA3)),
 }
 AUTH_CODES: dict[Role, frozenset[ReasonCode]] = {
     "client": _codes(0x18, 0x19),

@@ -1,6 +1,5 @@
 cimport cython
 
-from wirekit.protocols.mqtt cimport _primitives
 from wirekit.protocols.mqtt._aliases cimport Aliases
 from wirekit.protocols.mqtt._limits cimport Limits
 from wirekit.protocols.mqtt._packets cimport (
@@ -11,6 +10,14 @@ from wirekit.protocols.mqtt._packets cimport (
     PubRec,
     PubRel,
 )
+from wirekit.protocols.mqtt._properties cimport write_properties
+from wirekit.protocols.mqtt._received cimport Unacknowledged
+from wirekit.protocols.mqtt._writer cimport (
+    integer_size,
+    publish_length,
+    write_acknowledgement,
+    write_publish,
+)
 
 cdef Py_ssize_t _ALONE
 cdef int _PUBLISH
@@ -18,8 +25,6 @@ cdef int _PUBACK
 cdef int _PUBREC
 cdef int _PUBREL
 cdef int _PUBCOMP
-cdef int _TOPIC_ALIAS
-cdef int _ALIAS_SIZE
 cdef int _CONNECTING_KINDS
 cdef int _LAST_KINDS
 
@@ -32,18 +37,19 @@ cdef object _ERROR
 
 cdef class Sender:
     cdef readonly object role
+    cdef object _peer_role
     cdef int _version
+    cdef Py_ssize_t _maximum_packet_size
+    cdef Py_ssize_t _largest
     cdef bint _automatic_topic_aliases
     cdef object _agreement
     cdef bint _failed
     cdef object _state
-    cdef object _stage
     cdef int _may_send
     cdef int _may_receive
     cdef Limits _own
     cdef Limits _peer
-    cdef bytearray _unacknowledged
-    cdef int _unacknowledged_count
+    cdef Unacknowledged _unacknowledged
     cdef Aliases _aliases
     cdef set _given_aliases
 
@@ -51,35 +57,21 @@ cdef class Sender:
     cdef list _pack(self, tuple packets, bint apart)
     cdef _take_back(self, agreement)
     cdef _refresh(self)
+    cdef _end_output(self)
     cdef _refuse_output(self, int kind)
 
     @cython.locals(
-        payload=bytes,
-        qos=int,
-        topic_size=Py_ssize_t,
-        remaining=Py_ssize_t,
-        alias=int,
-        block=bytes,
-        length=Py_ssize_t,
-        size=Py_ssize_t,
-        room=bytes,
-        place="unsigned char *",
-        position=Py_ssize_t,
+        packet_id=int, given=int, alias=int, block=bytes, length=Py_ssize_t, size=Py_ssize_t
     )
     cdef bytes _write_publish(self, Publish packet, bint whole)
     @cython.locals(qos=int)
-    cdef void _check_publish(self, Publish packet) except *
+    cdef int _check_publish(self, Publish packet) except -1
     cdef bytes _write_publish_properties(self, Publish packet)
     cdef _too_large(self, Py_ssize_t size)
 
-    @cython.locals(kind=int, room=bytes, place="unsigned char *")
+    @cython.locals(kind=int, first=int)
     cdef bytes _write_acknowledgement(self, Acknowledgement packet)
-    @cython.locals(place=int, bit=int)
-    cdef void _acknowledge(self, Acknowledgement packet) except *
+    cdef int _acknowledge(self, Acknowledgement packet) except -1
     cdef bytes _write_control(self, packet)
     cdef _take(self, packet, sender)
 
-
-cdef int _integer_size(Py_ssize_t number) noexcept
-cdef Py_ssize_t _put_integer(unsigned char *place, Py_ssize_t position, Py_ssize_t number) noexcept
-cdef Py_ssize_t _put_uint16(unsigned char *place, Py_ssize_t position, Py_ssize_t number) noexcept

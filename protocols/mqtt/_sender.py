@@ -7,19 +7,22 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError
-from wirekit.protocols.mqtt import _primitives
 
 from ._agreement import CHANGING, NAMES, Agreement, other
 from ._aliases import Aliases
-from ._encoding import ENCODERS, acknowledgement, encode
+from ._control_packets import Connect
+from ._encoding import ENCODERS, encode, encode_acknowledgement
 from ._faults import Violation, as_local
 from ._packets import Acknowledgement, PubAck, PubComp, Publish, PubRec, PubRel
 from ._properties import write_properties
 from ._reason_codes import ReasonCode
+from ._received import Unacknowledged
+from ._writer import integer_size, publish_length, write_acknowledgement, write_publish
 
 if TYPE_CHECKING:
     from wirekit.protocols._buffer import Buffer
 
+    from ._control_packets import Packet
     from ._reason_codes import Role
 
 __all__ = ["Sender", "State"]
@@ -30,8 +33,6 @@ _PUBACK = 4
 _PUBREC = 5
 _PUBREL = 6
 _PUBCOMP = 7
-_TOPIC_ALIAS = 0x23  # §3.3.2.3.4
-_ALIAS_SIZE = 3
 _CONNECTING_KINDS = 1 << 1 | 1 << 14 | 1 << 15
 _LAST_KINDS = 1 << 2 | 1 << 14  # what may follow a fault of the peer: a refusal, or DISCONNECT
 
@@ -62,29 +63,35 @@ class Sender:
         "_automatic_topic_aliases",
         "_failed",
         "_given_aliases",
+        "_largest",
+        "_maximum_packet_size",
         "_may_receive",
         "_may_send",
         "_own",
         "_peer",
-        "_stage",
+        "_peer_role",
         "_state",
         "_unacknowledged",
-        "_unacknowledged_count",
         "_version",
         "role",
     )
 
-    def __init__(self, role: Role, version: int | None, automatic_topic_aliases: bool) -> None:
-        self.role = role
+    def __init__(
+        self,
+        role: Role,
+        version: int | None,
+        maximum_packet_size: int,
+        automatic_topic_aliases: bool,
+    ) -> None:
+        self.role: Role = role
+        self._peer_role: Role = other(role)
+        self._maximum_packet_size = maximum_packet_size
         self._version = version or 0
         self._automatic_topic_aliases = bool(automatic_topic_aliases)
         self._agreement = Agreement(version)
         self._failed = False  # the peer broke a rule
         self._state = _CONNECTING
-        self._stage = _CONNECTING  # what _state is when no fault is known
-        # Packet Identifiers of what was received and not acknowledged, with a bit for each.
-        self._unacknowledged = bytearray()
-        self._unacknowledged_count = 0
+        self._unacknowledged = Unacknowledged()
         self._aliases = Aliases()
         self._given_aliases: set[int] = set()  # those that the caller gave
         self._refresh()
@@ -139,7 +146,7 @@ class Sender:
         """Whether the peer takes shared subscriptions."""
         return self._peer.shared_subscription_available
 
-    def send(self, *packets: Any) -> bytes:
+    def send(self, *packets: Packet) -> bytes:
         """Return packets in bytes.
 
         Raises:
@@ -151,7 +158,7 @@ class Sender:
         pieces = self._pack(packets, False)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def send_buffers(self, *packets: Any) -> list[Buffer]:
+    def send_buffers(self, *packets: Packet) -> list[Buffer]:
         """Return the same as `send` in pieces; payloads of 16 KiB and more stand alone, uncopied.
 
         Raises:
@@ -209,30 +216,34 @@ class Sender:
     def _refresh(self) -> None:
         """Take over what has changed in the agreement."""
         agreement = self._agreement
-        peer = other(self.role)
         self._version = agreement.version or 0
         self._own = agreement.accepts[self.role]
-        self._peer = agreement.accepts[peer]
-        self._may_receive = agreement.may_send[peer]
+        self._peer = agreement.accepts[self._peer_role]
+        self._may_receive = agreement.may_send[self._peer_role]
         self._may_send = agreement.may_send[self.role]
+        self._largest = min(self._maximum_packet_size, self._own.maximum_packet_size)
         if self.role == "client" and not agreement.connected:
             self._may_send &= _CONNECTING_KINDS  # before the server has told its limits
         if self._failed:
             self._may_send &= _LAST_KINDS
-        if agreement.ended_by:
-            self._stage = _CLOSED
+        elif agreement.ended_by:
+            self._state = _CLOSED
         elif agreement.connected:
-            self._stage = _CONNECTED
+            self._state = _CONNECTED
         else:
-            self._stage = _CONNECTING
-        if not self._failed:
-            self._state = self._stage
+            self._state = _CONNECTING
         if self._automatic_topic_aliases and not self._given_aliases:
             self._aliases.most = self._peer.topic_alias_maximum
 
+    def _end_output(self) -> None:
+        """Send nothing more but what ends the connection, after a fault of the peer."""
+        self._failed = True
+        self._state = _ERROR
+        self._may_send &= _LAST_KINDS
+
     def _refuse_output(self, kind: int) -> LocalProtocolError:
-        if self._failed:
-            return LocalProtocolError(f"{NAMES[kind]} cannot be sent in state ERROR")
+        if self._failed or (self._state is _CLOSED and not self._agreement.ended_by):
+            return LocalProtocolError(f"{NAMES[kind]} cannot be sent in state {self._state.name}")
         return as_local(self._agreement.out_of_place(kind, self.role), self._version)
 
     # PUBLISH
@@ -241,76 +252,54 @@ class Sender:
         """Return a PUBLISH, with its payload or without."""
         if not self._may_send >> _PUBLISH & 1:
             raise self._refuse_output(_PUBLISH)
-        self._check_publish(packet)
-        topic = packet.topic
-        payload = packet.payload
-        qos = packet.qos
-        topic_size = _primitives.text_size(topic)
-        remaining = 2 + topic_size + (2 if qos else 0) + len(payload)
-        alias = 0
+        packet_id = self._check_publish(packet)
         block = b""
-        length = 0  # of the properties
-        if self._version == 5:
-            if packet._properties:
-                block = self._write_publish_properties(packet)
-            elif topic_size == 0:
-                raise LocalProtocolError("a topic name without a character [MQTT-4.7.3-1]")
-            if topic_size > _ALIAS_SIZE and self._aliases.most:
-                alias = self._aliases.find(topic)
-                if alias > 0:
-                    remaining -= topic_size
-                    topic_size = 0
-            length = len(block) + (_ALIAS_SIZE if alias else 0)
-            remaining += length + _integer_size(length)
-        elif packet._properties:
-            raise LocalProtocolError("3.1.1 does not know properties")
-        elif topic_size == 0:
+        given = 0  # a Topic Alias by the caller
+        alias = 0  # one by ourselves
+        properties = packet._properties  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if properties:
+            block = self._write_publish_properties(packet)
+            given = properties.get("topic_alias", 0)
+        elif not packet.topic:
             raise LocalProtocolError("a topic name without a character [MQTT-4.7.3-1]")
-        size = 1 + _integer_size(remaining) + remaining
+        if given == 0 and self._aliases.most:
+            alias = self._aliases.find(packet.topic)
+        length = publish_length(packet, self._version, alias, block)
+        size = 1 + integer_size(length) + length
         if size > self._peer.maximum_packet_size:
             raise self._too_large(size)
-        if alias < 0:
-            alias = -alias
-            self._aliases.give(topic, alias)
-        if not whole:
-            size -= len(payload)
-        room = _primitives.new_bytes(size)
-        place = _primitives.place_of(room)
-        place[0] = (
-            _PUBLISH << 4 | (8 if packet._duplicate else 0) | qos << 1 | (1 if packet.retain else 0)
-        )
-        position = _put_integer(place, 1, remaining)
-        position = _put_uint16(place, position, topic_size)
-        if topic_size:
-            position = _primitives.put_text(place, position, topic)
-        if qos:
-            position = _put_uint16(place, position, packet._packet_id)
-        if self._version == 5:
-            position = _put_integer(place, position, length)
-            if alias:
-                place[position] = _TOPIC_ALIAS
-                position = _put_uint16(place, position + 1, alias)
-            position = _primitives.put_bytes(place, position, block)
-        if whole:
-            _primitives.put_bytes(place, position, payload)
-        return _primitives.to_bytes(room)
+        if given:
+            # Who gives one alias gives all of them.
+            self._given_aliases.add(given)
+            self._aliases.forget()
+            self._aliases.most = 0
+        elif alias < 0:
+            self._aliases.give(packet.topic, -alias)
+        return write_publish(packet, self._version, alias, block, packet_id, length, whole)
 
-    def _check_publish(self, packet: Publish) -> None:
+    def _check_publish(self, packet: Publish) -> int:
+        """Check what is no property, and return the packet identifier, 0 with QoS 0."""
         qos = packet.qos
         if qos > self._peer.maximum_qos:
             raise LocalProtocolError(f"the server takes no QoS {qos} [MQTT-3.2.2-11]")
         if packet.retain and not self._peer.retain_available:
             raise LocalProtocolError("the server retains no messages [MQTT-3.2.2-14]")
+        packet_id = packet.packet_id
         if qos == 0:
-            if packet._packet_id:
+            if packet_id is not None:
                 raise LocalProtocolError("QoS 0 has no packet identifier [MQTT-2.2.1-2]")
-            if packet._duplicate:
+            if packet.duplicate:
                 raise LocalProtocolError("QoS 0 is never a duplicate [MQTT-3.3.1-2]")
-        elif packet._packet_id == 0:
-            raise LocalProtocolError(f"QoS {qos} needs a packet identifier [MQTT-2.2.1-3]")
+            return 0
+        if type(packet_id) is not int or not 1 <= packet_id <= 65535:
+            text = f"QoS {qos} needs a packet identifier from 1 to 65535 [MQTT-2.2.1-3]"
+            raise LocalProtocolError(text)
+        return packet_id
 
     def _write_publish_properties(self, packet: Publish) -> bytes:
-        properties = packet._properties
+        if self._version == 4:
+            raise LocalProtocolError("3.1.1 does not know properties")
+        properties = packet.properties
         try:
             block = write_properties(properties, _PUBLISH)
         except Violation as exc:
@@ -323,11 +312,6 @@ class Sender:
             raise LocalProtocolError(f"the peer takes no topic alias {alias} [{statement}]")
         if not packet.topic and alias not in self._given_aliases:
             raise LocalProtocolError("a topic name without a character [MQTT-4.7.3-1]")
-        if alias:
-            # Who gives one alias gives all of them.
-            self._given_aliases.add(alias)
-            self._aliases.forget()
-            self._aliases.most = 0
         return block
 
     def _too_large(self, size: int) -> LocalProtocolError:
@@ -344,42 +328,39 @@ class Sender:
             kind = _PUBREC
         elif type(packet) is PubRel:
             kind = _PUBREL
-        else:
+        elif type(packet) is PubComp:
             kind = _PUBCOMP
+        else:
+            raise LocalProtocolError(f"{type(packet).__name__} is no packet")
         if not self._may_send >> kind & 1:
             raise self._refuse_output(kind)
-        if packet.reason_code != _SUCCESS or packet._properties:
-            self._agreement.check_explanation(packet.properties, self.role)
-            data = acknowledgement(kind, packet, self._version)
-            if len(data) > self._peer.maximum_packet_size:
-                raise self._too_large(len(data))
-            return data
-        room = _primitives.new_bytes(4)
-        place = _primitives.place_of(room)
-        place[0] = kind << 4 | (2 if kind == _PUBREL else 0)
-        place[1] = 2
-        _put_uint16(place, 2, packet.packet_id)
-        return _primitives.to_bytes(room)
+        code = packet.reason_code
+        properties = packet._properties  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if not properties and (code is _SUCCESS or code == 0):
+            first = kind << 4 | (0x02 if kind == _PUBREL else 0)
+            return write_acknowledgement(first, packet.packet_id)
+        data = encode_acknowledgement(kind, packet, self._version)
+        self._agreement.check_explanation(packet.properties, self.role)
+        if len(data) > self._peer.maximum_packet_size:
+            raise self._too_large(len(data))
+        return data
 
     def _acknowledge(self, packet: Acknowledgement) -> None:
         """Count a PUBLISH of the peer as acknowledged, if this does it (§4.9)."""
         kind = type(packet)
-        if kind is PubRel or (kind is PubRec and packet.reason_code < 0x80):
-            return
-        place = packet.packet_id >> 3
-        bit = 1 << (packet.packet_id & 7)
-        if self._unacknowledged and self._unacknowledged[place] & bit:
-            self._unacknowledged[place] ^= bit
-            self._unacknowledged_count -= 1
+        if kind is PubAck or kind is PubComp or (kind is PubRec and packet.reason_code >= 0x80):
+            self._unacknowledged.remove(packet.packet_id)
 
     def _write_control(self, packet: Any) -> bytes:
-        entry = ENCODERS.get(type(packet))
+        entry = ENCODERS.get(packet.__class__)
         if entry is None:
             raise LocalProtocolError(f"{type(packet).__name__} is no packet")
         if not self._may_send >> entry[0] & 1:
             raise self._refuse_output(entry[0])
+        if type(packet) is Connect and packet.version != self._version:
+            raise LocalProtocolError(f"a CONNECT of version {packet.version} on {self._version}")
+        data = encode(packet, self._version)
         self._agreement.check(packet, self.role)
-        data = encode(packet, packet.version if entry[0] == 1 else self._version)
         if len(data) > self._peer.maximum_packet_size:
             raise self._too_large(len(data))
         self._take(packet, self.role)
@@ -390,29 +371,3 @@ class Sender:
         if type(packet) in CHANGING:
             self._agreement.take(packet, sender)
             self._refresh()
-
-
-def _integer_size(number: int) -> int:
-    """Return how many bytes a Variable Byte Integer has (§1.5.5)."""
-    if number < 0x80:
-        return 1
-    if number < 0x4000:
-        return 2
-    return 3 if number < 0x200000 else 4
-
-
-def _put_integer(place: Any, position: int, number: int) -> int:
-    """Put a Variable Byte Integer; return where it ends."""
-    while number >= 0x80:
-        place[position] = number & 0x7F | 0x80
-        number >>= 7
-        position += 1
-    place[position] = number
-    return position + 1
-
-
-def _put_uint16(place: Any, position: int, number: int) -> int:
-    """Put a Two Byte Integer (§1.5.2); return where it ends."""
-    place[position] = number >> 8
-    place[position + 1] = number & 0xFF
-    return position + 2

@@ -10,7 +10,7 @@ cpdef read_topic(bytes data)
 cpdef check_topic_name(name)
 cpdef check_topic_filter(topic_filter)
 cdef void _check_text(text) except *
-cpdef check_name(str name)
+cpdef check_name(str name, statement=*)
 cpdef check_filter(str topic_filter)
 cdef _invalid_name(text, statement)
 cdef _invalid_filter(text, statement)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from wirekit._errors import LocalProtocolError
 
 from ._faults import Violation, as_local, malformed
@@ -37,7 +39,7 @@ class Topic(str):
 
     __slots__ = ()
 
-    def __new__(cls, value: str) -> Topic:
+    def __new__(cls, value: str) -> Self:
         check_topic_name(value)
         return str.__new__(cls, value)
 
@@ -125,8 +127,12 @@ def _check_text(text: str) -> None:
         raise LocalProtocolError(f"a topic of {length} bytes [MQTT-4.7.3-3]")
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, statement: str = "MQTT-3.3.2-2") -> None:
     """Check a Topic Name that is known to be Unicode of 65,535 bytes or less.
+
+    Args:
+        name: what to check.
+        statement: which one says that it has no wildcard.
 
     Raises:
         Violation: it is not a valid one.
@@ -136,7 +142,7 @@ def check_name(name: str) -> None:
     if "\0" in name:
         raise malformed("a topic name with a null character", "MQTT-1.5.4-2")
     if "+" in name or "#" in name:
-        raise _invalid_name("a topic name with a wildcard", "MQTT-3.3.2-2")
+        raise _invalid_name("a topic name with a wildcard", statement)
 
 
 def check_filter(topic_filter: str) -> None:

@@ -3,48 +3,42 @@ cimport cython
 from wirekit.protocols.mqtt cimport _primitives
 from wirekit.protocols.mqtt._packets cimport (
     Acknowledgement,
-    PubAck,
-    PubComp,
     Publish,
-    PubRec,
-    PubRel,
+    received_acknowledgement,
+    received_publish,
 )
+from wirekit.protocols.mqtt._properties cimport read_properties
 from wirekit.protocols.mqtt._reader cimport Reader
+from wirekit.protocols.mqtt._received cimport GivenAliases, KnownTopics
 from wirekit.protocols.mqtt._sender cimport Sender
-from wirekit.protocols.mqtt._topics cimport read_topic
 
 cdef int _PUBLISH
 cdef int _PUBACK
 cdef int _PUBREC
-cdef int _PUBREL
 cdef int _PUBCOMP
-cdef int _LAST_KINDS
 cdef tuple _FLAGS
 cdef dict _FLAG_STATEMENTS
 
-cdef object _SUCCESS
 cdef object _CLOSED
 cdef object _ERROR
 
-cdef Py_ssize_t _SLOTS
-cdef Py_ssize_t _LONGEST_KEPT
-
 
 cdef class Codec(Sender):
-    cdef Py_ssize_t _maximum_packet_size
     cdef object _fault
     cdef bint _closed
     cdef unsigned long long _offset
     cdef unsigned long long _origin
     cdef Py_ssize_t _mark
     cdef Reader _reader
-    cdef dict _known_aliases
-    cdef list _topics
-    cdef list _topic_bytes
+    cdef KnownTopics _known_topics
+    cdef GivenAliases _aliases_given
     cdef bytearray _pending
     cdef Py_ssize_t _needed
     cdef Publish _publish
+    cdef Py_ssize_t _topic_end
+    cdef Py_ssize_t _block
     cdef Py_ssize_t _payload
+    cdef Py_ssize_t _length
     cdef Py_ssize_t _filled
     cdef bytes _room
 
@@ -52,9 +46,9 @@ cdef class Codec(Sender):
     cdef _refuse_input(self)
 
     @cython.locals(position=Py_ssize_t)
-    cdef void _receive(
+    cdef int _receive(
         self, const unsigned char *data, Py_ssize_t size, list events
-    ) except *
+    ) except -1
     @cython.locals(end=Py_ssize_t, begun=bytes)
     cdef Py_ssize_t _take_pending(
         self, const unsigned char *data, Py_ssize_t position, Py_ssize_t size, list events
@@ -80,15 +74,7 @@ cdef class Codec(Sender):
     cdef _too_large_for_us(self, Py_ssize_t size)
 
     @cython.locals(
-        qos=int,
-        position=Py_ssize_t,
-        topic_end=Py_ssize_t,
-        packet_id=int,
-        block=Py_ssize_t,
-        length=Py_ssize_t,
-        shift=int,
-        byte=int,
-        packet=Publish,
+        qos=int, topic_end=Py_ssize_t, packet_id=int, most=int
     )
     cdef Publish _read_publish(
         self,
@@ -98,7 +84,18 @@ cdef class Codec(Sender):
         Py_ssize_t end,
         Py_ssize_t size,
     )
-    cdef _wait(self, Py_ssize_t needed, Py_ssize_t end, name)
+    @cython.locals(position=Py_ssize_t, length=Py_ssize_t, shift=int, byte=int)
+    cdef bint _find_parts(
+        self,
+        const unsigned char *data,
+        int qos,
+        Py_ssize_t start,
+        Py_ssize_t end,
+        Py_ssize_t size,
+    ) except -1
+    cdef bint _wait(self, Py_ssize_t needed, Py_ssize_t end, name) except -1
+    cdef int _check_accepted(self, int qos, int retain, properties) except -1
+    cdef _too_many(self)
     @cython.locals(start=Py_ssize_t, place="unsigned char *")
     cdef void _begin_payload(
         self,
@@ -108,14 +105,6 @@ cdef class Codec(Sender):
         Py_ssize_t end,
         Py_ssize_t size,
     ) except *
-    @cython.locals(slot=Py_ssize_t, name=bytes)
-    cdef _topic(self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end)
-    @cython.locals(alias=int)
-    cdef _resolve(self, topic, dict properties)
-    cdef void _check_accepted(self, int first, properties) except *
-    @cython.locals(place=int, bit=int)
-    cdef void _count(self, int packet_id) except *
-
     @cython.locals(packet_id=int, packet=Acknowledgement)
     cdef Acknowledgement _read_acknowledgement(
         self, const unsigned char *data, int kind, Py_ssize_t start, Py_ssize_t end

@@ -13,32 +13,30 @@ from typing import TYPE_CHECKING, Any
 from wirekit._errors import LocalProtocolError, RemoteProtocolError
 from wirekit.protocols.mqtt import _primitives
 
-from ._agreement import NAMES, other
+from ._agreement import NAMES
 from ._decoding import DECODERS, reason_code
 from ._faults import PacketTooLarge, Violation, malformed, protocol_error
-from ._packets import PubAck, PubComp, Publish, PubRec, PubRel
+from ._packets import received_acknowledgement, received_publish
 from ._properties import LARGEST_PACKET, read_properties
 from ._reader import Reader
 from ._reason_codes import PUBACK_CODES, PUBREL_CODES, ReasonCode
+from ._received import GivenAliases, KnownTopics
 from ._sender import Sender, State
-from ._topics import read_topic
 
 if TYPE_CHECKING:
     from wirekit.protocols._buffer import Buffer
 
-    from ._control_packets import Version
+    from ._control_packets import Packet, Version
+    from ._packets import Acknowledgement, Publish
     from ._reason_codes import Role
-    from ._topics import Topic
 
 __all__ = ["Codec"]
 
 _PUBLISH = 3
 _PUBACK = 4
 _PUBREC = 5
-_PUBREL = 6
 _PUBCOMP = 7
 
-_LAST_KINDS = 1 << 2 | 1 << 14  # what may follow a fault of the peer: a refusal, or DISCONNECT
 _FLAGS = (0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0)  # by type (§2.1.3)
 _FLAG_STATEMENTS = {
     6: "MQTT-3.6.1-1",
@@ -48,12 +46,8 @@ _FLAG_STATEMENTS = {
     15: "MQTT-3.15.1-1",
 }
 
-_SUCCESS = ReasonCode.SUCCESS
 _CLOSED = State.CLOSED
 _ERROR = State.ERROR
-
-_SLOTS = 1024  # of the cache of topics; a power of two
-_LONGEST_KEPT = 128
 
 
 class Codec(Sender):
@@ -69,12 +63,14 @@ class Codec(Sender):
     """
 
     __slots__ = (
+        "_aliases_given",
+        "_block",
         "_closed",
         "_fault",
         "_filled",
-        "_known_aliases",
+        "_known_topics",
+        "_length",
         "_mark",
-        "_maximum_packet_size",
         "_needed",
         "_offset",
         "_origin",
@@ -83,8 +79,7 @@ class Codec(Sender):
         "_publish",
         "_reader",
         "_room",
-        "_topic_bytes",
-        "_topics",
+        "_topic_end",
     )
 
     def __init__(
@@ -102,21 +97,22 @@ class Codec(Sender):
         limit = index(maximum_packet_size)
         if not 16 <= limit <= LARGEST_PACKET:
             raise ValueError(f"maximum_packet_size must be from 16 to {LARGEST_PACKET}")
-        super().__init__(role, version, automatic_topic_aliases)
-        self._maximum_packet_size = limit
+        super().__init__(role, version, limit, automatic_topic_aliases)
         self._fault: Any = RemoteProtocolError("an earlier receive_data() was interrupted")
         self._closed = False  # the end of input came
         self._offset = 0  # where in the stream the input of this call begins
         self._origin = 0  # where in the stream what is being parsed begins
         self._mark = 0  # where in it the packet begins
         self._reader = Reader()
-        self._known_aliases: dict[int, Topic] = {}  # those that the peer gave
-        self._topics: list[Any] = [None] * _SLOTS
-        self._topic_bytes: list[Any] = [b""] * _SLOTS
+        self._known_topics = KnownTopics()
+        self._aliases_given = GivenAliases()
         self._pending = bytearray()  # a packet that is not complete, up to its payload
         self._needed = 0  # bytes that it must have to be looked at again
         self._publish: Publish | None = None  # one whose payload is not complete
-        self._payload = 0  # where the payload of a PUBLISH begins, or how many bytes it has
+        self._topic_end = 0  # where a PUBLISH has its parts
+        self._block = 0
+        self._payload = 0
+        self._length = 0  # of a payload that is not complete
         self._filled = 0  # bytes of it that are there
         self._room: Any = None  # for the payload
 
@@ -127,7 +123,7 @@ class Codec(Sender):
             return bytes(self._pending)
         return bytes(self._pending) + _primitives.to_bytes(self._room)[: self._filled]
 
-    def receive_data(self, data: Buffer) -> list[Any]:
+    def receive_data(self, data: Buffer) -> list[Packet]:
         """Take bytes from the peer and return the packets that they complete.
 
         A `Publish` has its payload as ``bytes`` of its own, and its Topic Alias resolved.
@@ -142,20 +138,16 @@ class Codec(Sender):
             raise self._refuse_input()
         events: list[Any] = []
         buffer = _primitives.open_buffer(data)
-        self._state = _ERROR  # until all is parsed: an interrupted parse cannot go on
         try:
-            self._receive(
-                _primitives.buffer_data(buffer), _primitives.buffer_size(buffer), events
-            )
-        except BaseException as exc:
+            self._receive(_primitives.buffer_data(buffer), _primitives.buffer_size(buffer), events)
+        except BaseException as exc:  # an interrupted parse cannot go on either
             self._fail(exc, events)
             raise
         finally:
             _primitives.close_buffer(buffer)
-        self._state = self._stage
         return events
 
-    def receive_eof(self) -> list[Any]:
+    def receive_eof(self) -> list[Packet]:
         """Take the end of the peer's bytes; it completes nothing, so the list is empty.
 
         Raises:
@@ -171,7 +163,6 @@ class Codec(Sender):
             raise fault
         self._closed = True
         self._state = _CLOSED
-        self._stage = _CLOSED
         self._may_send = 0
         return []
 
@@ -179,10 +170,8 @@ class Codec(Sender):
         if isinstance(fault, Violation):
             fault.place(self._origin + self._mark, self._version)
             fault.events = events
-            self._fault = fault
-        self._failed = True
-        self._state = _ERROR
-        self._may_send &= _LAST_KINDS
+            self._fault = fault.again()
+        self._end_output()
         self._pending.clear()
         self._forget_payload()
 
@@ -226,11 +215,11 @@ class Codec(Sender):
 
     def _take_payload(self, data: bytes, position: int, size: int, events: list[Any]) -> int:
         """Take what comes of a PUBLISH's payload; return where the rest begins."""
-        end = min(position + self._payload - self._filled, size)
+        packet = self._publish
+        end = min(position + self._length - self._filled, size)
         place = _primitives.place_of(self._room)
         self._filled = _primitives.put_span(place, self._filled, data, position, end)
-        if self._filled == self._payload:
-            packet = self._publish
+        if self._filled == self._length and packet is not None:
             packet.payload = _primitives.to_bytes(self._room)
             events.append(packet)
             self._pending.clear()
@@ -242,17 +231,20 @@ class Codec(Sender):
         self._room = None
         self._filled = 0
 
-    def _parse(self, data: bytes, position: int, size: int, events: list[Any]) -> int:
+    def _parse(  # noqa: C901
+        self, data: bytes, position: int, size: int, events: list[Any]
+    ) -> int:
         """Read packets from ``position`` on; return where one begins that is not complete.
 
-        The payload of a PUBLISH may be all that misses; then this is ``size``.
+        The payload of a PUBLISH may be all that misses; then this is ``size``. One long loop,
+        because all packets pass here.
         """
         while position < size:
             self._mark = position
             first = data[position]
             kind = first >> 4
             if not self._may_receive >> kind & 1:
-                raise self._agreement.out_of_place(kind, other(self.role))
+                raise self._agreement.out_of_place(kind, self._peer_role)
             if kind == _PUBLISH:
                 if first & 0x06 == 0x06:
                     raise malformed("a PUBLISH of QoS 3", "MQTT-3.3.1-4")
@@ -279,7 +271,7 @@ class Codec(Sender):
             if byte == 0 and shift > 7:
                 raise malformed("a remaining length in more bytes than it needs", "MQTT-1.5.5-1")
             end = start + length
-            if end - position > self._maximum_packet_size:
+            if end - position > self._largest:
                 raise self._too_large_for_us(end - position)
             if kind == _PUBLISH:
                 publish = self._read_publish(data, first, start, end, min(end, size))
@@ -302,7 +294,7 @@ class Codec(Sender):
         return position
 
     def _too_large_for_us(self, size: int) -> PacketTooLarge:
-        text = f"a packet of {size} bytes, and the limit is {self._maximum_packet_size}"
+        text = f"a packet of {size} bytes, and the limit is {self._largest}"
         statement = "MQTT-3.1.2-24" if self.role == "client" else "MQTT-3.2.2-15"
         return PacketTooLarge(text, ReasonCode.PACKET_TOO_LARGE, statement)
 
@@ -321,17 +313,41 @@ class Codec(Sender):
             size: where what is there of it ends.
         """
         qos = first >> 1 & 3
-        position = start + 2
-        if position > size:
-            return self._wait(position, end, "a topic name")
-        topic_end = position + _primitives.read_uint16(data, start)
-        position = topic_end + (2 if qos else 0)
-        if position > size:
-            return self._wait(position, end, "a topic name")
+        if not self._find_parts(data, qos, start, end, size):
+            return None
+        topic_end = self._topic_end
         packet_id = 0
         if qos:
             packet_id = _primitives.read_uint16(data, topic_end)
-        block = position  # where the properties begin
+            if packet_id == 0:
+                statement = "MQTT-2.2.1-4" if self.role == "client" else "MQTT-2.2.1-3"
+                raise protocol_error("a packet identifier of 0", statement)
+        topic = self._known_topics.find(data, start + 2, topic_end)
+        if self._block < self._payload:
+            self._reader.begin(data, self._block, self._payload)
+            properties: Any = read_properties(self._reader, _PUBLISH)
+            most = self._own.topic_alias_maximum
+            topic = self._aliases_given.resolve(topic, properties, most, self._peer_role)
+        else:
+            properties = None
+            if not topic:
+                raise protocol_error("a topic name without a character", "MQTT-4.7.3-1")
+        self._check_accepted(qos, first & 0x01, properties)
+        if qos and not self._unacknowledged.add(packet_id, self._own.receive_maximum):
+            raise self._too_many()
+        return received_publish(topic, first, packet_id, properties)
+
+    def _find_parts(self, data: bytes, qos: int, start: int, end: int, size: int) -> bool:
+        """Find where the parts of a PUBLISH begin; return whether all but its payload is there."""
+        position = start + 2
+        if position > size:
+            return self._wait(position, end, "a topic name")
+        position += _primitives.read_uint16(data, start)
+        self._topic_end = position
+        if qos:
+            position += 2
+        if position > size:
+            return self._wait(position, end, "a topic name")
         length = 0  # of the properties
         if self._version == 5:
             shift = 0
@@ -347,39 +363,36 @@ class Codec(Sender):
                 position += 1
             if byte == 0 and shift > 7:
                 raise malformed("a property length in more bytes than it needs", "MQTT-1.5.5-1")
-            block = position
-            position += length
-            if position > size:
-                return self._wait(position, end, "properties")
-        if qos and packet_id == 0:
-            statement = "MQTT-2.2.1-4" if self.role == "client" else "MQTT-2.2.1-3"
-            raise protocol_error("a packet identifier of 0", statement)
-        topic = self._topic(data, start + 2, topic_end)
-        properties: Any = None
-        if length:
-            self._reader.begin(data, block, position)
-            properties = read_properties(self._reader, _PUBLISH)
-            topic = self._resolve(topic, properties)
-        elif topic_end == start + 2:
-            raise protocol_error("a topic name without a character", "MQTT-4.7.3-1")
-        self._check_accepted(first, properties)
-        if qos:
-            self._count(packet_id)
-        packet = Publish.__new__(Publish)
-        packet.topic = topic
-        packet.qos = qos
-        packet.retain = first & 0x01 != 0
-        packet._duplicate = first & 0x08 != 0
-        packet._packet_id = packet_id
-        packet._properties = properties
+        self._block = position
+        position += length
+        if position > size:
+            return self._wait(position, end, "properties")
         self._payload = position
-        return packet
+        return True
 
-    def _wait(self, needed: int, end: int, name: str) -> None:
+    def _wait(self, needed: int, end: int, name: str) -> bool:
         """Remember how much of a PUBLISH is needed, as a place in what is being parsed."""
         if needed > end:
             raise malformed(f"{name} that does not fit its packet")
         self._needed = needed
+        return False
+
+    def _check_accepted(self, qos: int, retain: int, properties: Any) -> None:
+        """Check a PUBLISH against what we told of what we accept."""
+        own = self._own
+        if qos > own.maximum_qos:
+            text = f"QoS {qos}, and the maximum is {own.maximum_qos}"
+            raise Violation(text, ReasonCode.QOS_NOT_SUPPORTED, "MQTT-3.2.2-11")
+        if retain and not own.retain_available:
+            text = "a message to retain where none is"
+            raise Violation(text, ReasonCode.RETAIN_NOT_SUPPORTED, "MQTT-3.2.2-14")
+        if properties and self.role == "server" and "subscription_identifier" in properties:
+            raise protocol_error("a subscription identifier of a client", "MQTT-3.3.4-6")
+
+    def _too_many(self) -> Violation:
+        statement = "MQTT-3.3.4-9" if self.role == "client" else "MQTT-3.3.4-7"
+        text = f"more than {self._own.receive_maximum} PUBLISH packets at once"
+        return Violation(text, ReasonCode.RECEIVE_MAXIMUM_EXCEEDED, statement)
 
     def _begin_payload(
         self, packet: Publish, data: bytes, position: int, end: int, size: int
@@ -388,97 +401,28 @@ class Codec(Sender):
         start = self._payload
         self._publish = packet
         self._pending += _primitives.read_bytes(data, position, start)
-        self._payload = end - start
-        self._room = _primitives.new_bytes(self._payload)
+        self._length = end - start
+        self._room = _primitives.new_bytes(self._length)
         place = _primitives.place_of(self._room)
         self._filled = _primitives.put_span(place, 0, data, start, size)
 
-    def _topic(self, data: bytes, start: int, end: int) -> Topic:
-        """Return a Topic Name; those of late are known already, by a hash of their bytes."""
-        slot = _primitives.hash_span(data, start, end) & (_SLOTS - 1)
-        if _primitives.same_span(self._topic_bytes[slot], data, start, end):
-            topic: Topic | None = self._topics[slot]
-            if topic is not None:
-                return topic
-        name = _primitives.read_bytes(data, start, end)
-        topic = read_topic(name)
-        if end - start <= _LONGEST_KEPT:
-            self._topic_bytes[slot] = name
-            self._topics[slot] = topic
-        return topic
-
-    def _resolve(self, topic: Topic, properties: Any) -> Topic:
-        """Return the topic that is meant, and take its alias away (§3.3.2.3.4)."""
-        alias = properties.pop("topic_alias", 0)
-        if alias == 0:
-            if not topic:
-                raise protocol_error("a topic name without a character", "MQTT-4.7.3-1")
-            return topic
-        if alias > self._own.topic_alias_maximum:
-            statement = "MQTT-3.1.2-26" if self.role == "client" else "MQTT-3.2.2-17"
-            text = f"topic alias {alias}, and the maximum is {self._own.topic_alias_maximum}"
-            raise Violation(text, ReasonCode.TOPIC_ALIAS_INVALID, statement)
-        if topic:
-            self._known_aliases[alias] = topic
-            return topic
-        known = self._known_aliases.get(alias)
-        if known is None:
-            raise protocol_error(f"topic alias {alias}, which nothing was said about")
-        return known
-
-    def _check_accepted(self, first: int, properties: Any) -> None:
-        """Check a PUBLISH against what we told of what we accept."""
-        own = self._own
-        if first >> 1 & 3 > own.maximum_qos:
-            text = f"QoS {first >> 1 & 3}, and the maximum is {own.maximum_qos}"
-            raise Violation(text, ReasonCode.QOS_NOT_SUPPORTED, "MQTT-3.2.2-11")
-        if first & 0x01 and not own.retain_available:
-            text = "a message to retain where none is"
-            raise Violation(text, ReasonCode.RETAIN_NOT_SUPPORTED, "MQTT-3.2.2-14")
-        if properties and self.role == "server" and "subscription_identifier" in properties:
-            raise protocol_error("a subscription identifier of a client", "MQTT-3.3.4-6")
-
-    def _count(self, packet_id: int) -> None:
-        """Count a PUBLISH as unacknowledged (§4.9); one that comes again counts once."""
-        if not self._unacknowledged:
-            self._unacknowledged = bytearray(8192)
-        place = packet_id >> 3
-        bit = 1 << (packet_id & 7)
-        if self._unacknowledged[place] & bit:
-            return
-        if self._unacknowledged_count >= self._own.receive_maximum:
-            statement = "MQTT-3.3.4-9" if self.role == "client" else "MQTT-3.3.4-7"
-            text = f"more than {self._own.receive_maximum} PUBLISH packets at once"
-            raise Violation(text, ReasonCode.RECEIVE_MAXIMUM_EXCEEDED, statement)
-        self._unacknowledged[place] |= bit
-        self._unacknowledged_count += 1
-
     # The rest
 
-    def _read_acknowledgement(self, data: bytes, kind: int, start: int, end: int) -> Any:
+    def _read_acknowledgement(
+        self, data: bytes, kind: int, start: int, end: int
+    ) -> Acknowledgement:
         if end - start < 2:
             raise malformed(f"{NAMES[kind]} without a packet identifier")
         packet_id = _primitives.read_uint16(data, start)
         if packet_id == 0:
             raise protocol_error("a packet identifier of 0", "MQTT-2.2.1-5")
-        packet: Any
-        if kind == _PUBACK:
-            packet = PubAck.__new__(PubAck)
-        elif kind == _PUBREC:
-            packet = PubRec.__new__(PubRec)
-        elif kind == _PUBREL:
-            packet = PubRel.__new__(PubRel)
-        else:
-            packet = PubComp.__new__(PubComp)
-        packet.packet_id = packet_id
-        packet.reason_code = _SUCCESS
-        packet._properties = None
+        packet = received_acknowledgement(kind, packet_id)
         if end - start > 2:
             self._reader.begin(data, start + 2, end)
             self._read_outcome(packet, kind)
         return packet
 
-    def _read_outcome(self, packet: Any, kind: int) -> None:
+    def _read_outcome(self, packet: Acknowledgement, kind: int) -> None:
         """Read what stands behind the packet identifier of an acknowledgement."""
         reader = self._reader
         if self._version == 5:
@@ -487,15 +431,16 @@ class Codec(Sender):
             packet.reason_code = reason_code(code, allowed, NAMES[kind], f"MQTT-3.{kind}.2-1")
             if reader.remaining():
                 length = reader.variable_byte_integer("the property length")
-                packet._properties = read_properties(reader.part(length, "properties"), kind)
-                self._agreement.check_explanation(packet._properties, other(self.role))
+                properties = read_properties(reader.part(length, "properties"), kind)
+                self._agreement.check_explanation(properties, self._peer_role)
+                packet._properties = properties  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         reader.end(NAMES[kind])
 
     def _read_control(self, data: bytes, kind: int, start: int, end: int) -> Any:
         self._reader.begin(data, start, end)
         packet = DECODERS[kind](self._reader, self._version)
         self._reader.end(NAMES[kind])
-        sender = other(self.role)
+        sender = self._peer_role
         self._agreement.check(packet, sender)
         self._take(packet, sender)
         return packet
