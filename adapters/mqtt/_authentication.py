@@ -15,9 +15,9 @@ from wirekit.protocols.mqtt import Auth, ReasonCode, Violation
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from wirekit.protocols.mqtt import Properties
+    from wirekit.protocols.mqtt import Packet, Properties
 
-    from ._connection import Connection, Packet
+    from ._connection import Connection
 
 __all__ = ["Authentication", "Conversation", "Exchange", "converse", "reauthenticate"]
 

@@ -8,43 +8,39 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from wirekit._errors import AddressError, Error, LocalProtocolError, ReadTimeout, SocketClosed
-from wirekit.protocols.mqtt import Disconnect, Publish, ReasonCode
+from wirekit._errors import AddressError, Error, SocketClosed
+from wirekit.protocols.mqtt import Disconnect
 from wirekit.sockets import Backoff, as_socket
 
-from ._authentication import reauthenticate
-from ._deadlines import Deadlines
-from ._errors import MessageExpired, MqttCodeError, StoreError, connection_error
+from ._calls import Calls
+from ._errors import StoreError
 from ._messages import Messages
-from ._options import NEVER, Payload, client_settings_of, payload_bytes, subscriptions_of
+from ._options import NEVER, random_client_id
 from ._reconnecting import Reconnecting
 from ._session import Session
 from ._settings import Settings, open_connection
-from ._subscription import SubscriptionContext
 from ._url import client_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
-    from wirekit.protocols.mqtt import Properties, Subscription, Version, Will
+    from wirekit.protocols.mqtt import Properties, Version, Will
     from wirekit.sockets import AddressLike, Connector, Policy, Socket, SocketLike, TLSOptions
 
     from ._authentication import Authentication
     from ._connection import Connection
     from ._messages import Overflow
     from ._store import SessionStore
-    from ._subscriptions import Answer
 
 __all__ = ["MQTT", "connect"]
 
 _GOODBYE = 5.0  # seconds for the server to take what is gathered when the client is closed
-_REQUESTS = 512  # SUBSCRIBE and UNSUBSCRIBE under way at once
-_SUCCESS = ReasonCode.SUCCESS
+_WHILE_WE_LIVE = 300  # seconds that a session outlives a lost connection
 
 
-class MQTT:
+class MQTT(Calls):
     """An MQTT client on a socket, of version 5.0 or 3.1.1; has aiomqtt's habits.
 
     Any number of tasks may use it at once. ``async with`` opens and closes it.
@@ -107,3 +103,248 @@ class MQTT:
         AddressError: an option is wrong, or two do not go together.
         RuntimeError: no event loop runs, and the socket needs one.
     """
+
+    client_id: str
+    session_present: bool
+
+    def __init__(
+        self,
+        socket: SocketLike | None = None,
+        *,
+        connector: Connector | None = None,
+        address: AddressLike | None = None,
+        client_id: str | None = None,
+        version: Version = 5,
+        username: str | None = None,
+        password: str | bytes | None = None,
+        authentication: Authentication | None = None,
+        keep_alive: int = 60,
+        clean_start: bool | None = None,
+        session_expiry_interval: int | None = None,
+        will: Will | None = None,
+        properties: Properties | None = None,
+        store: SessionStore | None = None,
+        receive_maximum: int = 1000,
+        maximum_packet_size: int = 16 * 1024 * 1024,
+        topic_alias_maximum: int = 100,
+        automatic_topic_aliases: bool = True,
+        manual_acknowledgement: bool = False,
+        queue_size: int = 65536,
+        queue_bytes: int = 64 * 1024 * 1024,
+        overflow: Overflow = "drop-oldest",
+        max_buffered: int = 65536,
+        timeout: float | None = 30.0,
+        reconnect_attempts: int | None = None,
+        backoff: Backoff | None = None,
+        follow_server_reference: bool = False,
+    ) -> None:
+        if socket is None and connector is None:
+            raise AddressError("pass a socket, or a connector and an address")
+        if (connector is None) != (address is None):
+            raise AddressError("connector and address go together")
+        if store is not None and not client_id:
+            raise AddressError("a store needs the client_id whose session it keeps")
+        if reconnect_attempts is not None and reconnect_attempts < 1:
+            raise AddressError("reconnect_attempts must be at least 1")
+        expiry = session_expiry_interval
+        if expiry is None:
+            expiry = _WHILE_WE_LIVE if version == 5 and connector is not None else 0
+        # A session of our own making is of no use to anyone when we are gone.
+        self._ends_session = session_expiry_interval is None and expiry > 0 and store is None
+        self._clean_start = store is None if clean_start is None else clean_start
+        settings = Settings(
+            version=version,
+            username=username,
+            password=password.encode() if isinstance(password, str) else password,
+            authentication=authentication,
+            keep_alive=keep_alive,
+            session_expiry_interval=expiry,
+            will=will,
+            properties={} if properties is None else properties,
+            receive_maximum=receive_maximum,
+            maximum_packet_size=maximum_packet_size,
+            topic_alias_maximum=topic_alias_maximum,
+            automatic_topic_aliases=automatic_topic_aliases,
+            timeout=timeout,
+            max_buffered=max_buffered,
+        )
+        survives = expiry > 0 if version == 5 else not self._clean_start
+        self.client_id = client_id or (random_client_id() if survives else "")
+        self.session_present = False
+        self._expiry = expiry
+        self._connected_before = False
+        self._restored = False
+        self._store = store
+        session = Session(version=version, receive_maximum=receive_maximum, store=store)
+        self.messages = session.unclaimed = Messages(
+            max_messages=queue_size,
+            max_bytes=queue_bytes,
+            overflow=overflow,
+            on_taken=None if manual_acknowledgement else session.taken,
+            on_full=session.full,
+        )
+        link = Reconnecting(
+            self._connect,
+            socket=None if socket is None else as_socket(socket),
+            connector=connector,
+            address=address,
+            attempts=reconnect_attempts,
+            backoff=backoff or Backoff(),
+            timeout=timeout,
+            follow_server_reference=follow_server_reference,
+            on_end=self._ended,
+        )
+        super().__init__(settings, session, link, manual=manual_acknowledgement)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        connector: Connector | None = None,
+        policy: Policy | None = None,
+        connect_timeout: float | None = 10.0,
+        tls: TLSOptions | None = None,
+        headers: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Return a client for a URL, not open yet: use ``async with``, or ``await client.open()``.
+
+        It reconnects by itself.
+
+        Args:
+            url: see `parse_url`; ``host:port`` and the path of a Unix socket serve as well.
+            connector: makes the connections, for example through a tunnel; directly by default.
+            policy: which addresses may be connected to; any by default.
+            connect_timeout: seconds for each connection.
+            tls: options for ``mqtts://`` and ``wss://``.
+            headers: of the HTTP request, for ``ws://`` and ``wss://``.
+            **settings: see `MQTT`; they go before those in the URL.
+
+        Raises:
+            AddressError: the URL or an option is wrong.
+        """
+        found = client_settings(
+            url,
+            connector=connector,
+            policy=policy,
+            connect_timeout=connect_timeout,
+            tls=tls,
+            headers=headers,
+        )
+        return cls(**{**found, **settings})
+
+    # Opening and closing.
+
+    async def open(self) -> Self:
+        """Open the connection; ``async with`` does this.
+
+        Raises:
+            ConnectError: there is no connection.
+            MqttCodeError: the server refuses us.
+        """
+        if not self._restored:
+            self._session.restore(self.client_id, clean_start=self._clean_start)
+            self._restored = True
+        await self._link.open()
+        return self
+
+    async def aclose(self) -> None:
+        """Say goodbye and close; may be called again.
+
+        Whoever still waits gets `SocketClosed`. Messages of QoS 1 and 2 that are not acknowledged
+        stay in the session, if that goes on.
+        """
+        connection = self._link.current
+        await self._link.aclose()
+        try:
+            if connection is not None and connection.error is None:
+                with contextlib.suppress(Error, TimeoutError):
+                    async with asyncio.timeout(_GOODBYE):
+                        await connection.writable()
+                goodbye = Disconnect(properties={"session_expiry_interval": 0})
+                await connection.close(goodbye if self._ends_session else Disconnect())
+        finally:
+            self._session.end(None)
+            if self._store is not None:
+                self._store.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await self.open()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        connection = self._link.current
+        name = f" {self.client_id!r}" if self.client_id else ""
+        if connection is not None:
+            return f"<MQTT {connection.peer}{name} connected>"
+        error = self._link.error or self._link.last_error
+        if isinstance(error, SocketClosed):
+            return f"<MQTT{name} closed>"
+        return f"<MQTT{name} not connected{f': {error}' if error else ''}>"
+
+    # The connection.
+
+    async def _connect(self, socket: Socket) -> Connection:
+        """Begin a conversation, and go on with the session on it."""
+        settings = self._settings
+        # Later ones go on with the session of the first; but 3.1.1 keeps no session that was clean.
+        clean_start = self._clean_start
+        if settings.version == 5 and self._connected_before:
+            clean_start = False
+        connection, answer = await open_connection(
+            socket, settings, client_id=self.client_id, clean_start=clean_start
+        )
+        if connection.error is not None:
+            return connection
+        properties = answer.properties
+        self._connected_before = True
+        self.client_id = properties.get("assigned_client_identifier", self.client_id)
+        self.session_present = answer.session_present
+        self._expiry = properties.get("session_expiry_interval", settings.session_expiry_interval)
+        connection.on_lost = partial(self._lost, connection)
+        try:
+            keep_alive = properties.get("server_keep_alive", settings.keep_alive)
+            self._session.opened(connection, answer, keep_alive)
+        except Exception as error:
+            connection.fail(error)
+            raise
+        return connection
+
+    def _lost(self, connection: Connection) -> None:
+        try:
+            self._session.lost(cast("Exception", connection.error), self._expires_at())
+        except StoreError as error:
+            connection.error = error
+        self._link.lost(connection)
+
+    def _expires_at(self) -> float | None:
+        """Return when the server forgets the session if no connection follows."""
+        if self._settings.version == 4:
+            return time.time() if self._clean_start else None
+        return None if self._expiry == NEVER else time.time() + self._expiry
+
+    def _ended(self, error: Exception) -> None:
+        self._session.end(error)
+
+
+async def connect(url: str = "mqtt://localhost:1883", **settings: Any) -> MQTT:
+    """Return an open client for a URL; takes the arguments of `MQTT.from_url`.
+
+    Raises:
+        AddressError: the URL or an option is wrong.
+        ConnectError: there is no connection.
+        MqttCodeError: the server refuses us.
+    """
+    return await MQTT.from_url(url, **settings).__aenter__()

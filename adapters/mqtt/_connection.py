@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from wirekit._errors import (
     ConnectionLost,
@@ -16,22 +16,7 @@ from wirekit._errors import (
     TransportError,
 )
 from wirekit.adapters._writing import LARGE, write_pieces
-from wirekit.protocols.mqtt import (
-    Acknowledgement,
-    Auth,
-    ConnAck,
-    Connect,
-    Disconnect,
-    PingReq,
-    PingResp,
-    Publish,
-    ReasonCode,
-    SubAck,
-    Subscribe,
-    UnsubAck,
-    Unsubscribe,
-    Violation,
-)
+from wirekit.protocols.mqtt import Disconnect, PingReq, ReasonCode, Violation
 
 from ._errors import MqttCodeError, connection_error
 
@@ -39,25 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from wirekit.protocols._buffer import Buffer
-    from wirekit.protocols.mqtt import Codec
+    from wirekit.protocols.mqtt import Codec, Packet, Publish
     from wirekit.sockets import Promise, Socket
 
-__all__ = ["Connection", "Packet"]
-
-Packet: TypeAlias = (
-    Publish
-    | Acknowledgement
-    | Connect
-    | ConnAck
-    | Subscribe
-    | SubAck
-    | Unsubscribe
-    | UnsubAck
-    | PingReq
-    | PingResp
-    | Disconnect
-    | Auth
-)
+__all__ = ["Connection"]
 
 _SMALLEST_READ = 4096
 _LARGEST_READ = 262144

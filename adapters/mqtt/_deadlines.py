@@ -24,7 +24,6 @@ class Deadlines:
     def __init__(self, timeout: float | None, error: Callable[[], Exception]) -> None:
         self._timeout = timeout
         self._error = error
-        self._loop = asyncio.get_running_loop()
         self._due: dict[asyncio.Future[Any], float] = {}  # in the order of their time
         self._timer: asyncio.TimerHandle | None = None
 
@@ -32,9 +31,10 @@ class Deadlines:
         """Limit the time for a future, until `forget`."""
         if self._timeout is None:
             return
-        due = self._due[future] = self._loop.time() + self._timeout
+        loop = asyncio.get_running_loop()
+        due = self._due[future] = loop.time() + self._timeout
         if self._timer is None:
-            self._timer = self._loop.call_at(due, self._expire)
+            self._timer = loop.call_at(due, self._expire)
 
     def forget(self, future: asyncio.Future[Any]) -> None:
         """Take note that a future is done, or that nobody waits for it."""
@@ -48,12 +48,13 @@ class Deadlines:
             self._timer = None
 
     def _expire(self) -> None:
-        now = self._loop.time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         expired: list[asyncio.Future[Any]] = []
         self._timer = None
         for future, due in self._due.items():
             if due > now:
-                self._timer = self._loop.call_at(due, self._expire)
+                self._timer = loop.call_at(due, self._expire)
                 break
             expired.append(future)
         for future in expired:

@@ -94,7 +94,7 @@ def connection_error(error: Exception, *, sent: bool | None = None) -> Error:
         copy.errno = error.errno
     if sent is not None:
         vars(copy).update(sent=sent)
-    return cast("Error", copy)
+    return copy
 
 
 _made: dict[type[Error], type[Error]] = {}

@@ -102,8 +102,8 @@ class Messages:
     waits until half is taken. ``dropped`` counts.
 
     Messages of QoS 1 and 2 are never dropped. The server may send no more of them than the Receive
-    Maximum before they are taken; and if they have more than ``max_bytes``, or with one connection
-    after the other became more than any Receive Maximum, reading waits.
+    Maximum before they are taken. If they have more than ``max_bytes``, or are too many because
+    one connection after the other brought some, reading waits as well.
 
     While reading waits, acknowledgements are not read either: a consumer that awaits one then,
     instead of the next message, awaits it until its timeout.

@@ -11,7 +11,14 @@ from wirekit.protocols.mqtt import Subscription
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["NEVER", "Payload", "TopicFilters", "payload_bytes", "random_client_id", "subscriptions_of"]
+__all__ = [
+    "NEVER",
+    "Payload",
+    "TopicFilters",
+    "payload_bytes",
+    "random_client_id",
+    "subscriptions_of",
+]
 
 NEVER = 0xFFFFFFFF  # the Session Expiry Interval of a session that does not expire (§3.1.2.11.2)
 
@@ -25,14 +32,14 @@ def random_client_id() -> str:
     return f"wirekit{secrets.token_hex(8)}"
 
 
-def payload_bytes(payload: Payload) -> bytes | bytearray | memoryview:
+def payload_bytes(payload: Payload) -> bytes:
     """Return a payload as bytes: text in UTF-8, numbers as text, None as nothing.
 
     Raises:
         TypeError: it is none of these.
     """
     if isinstance(payload, bytes | bytearray | memoryview):
-        return payload
+        return bytes(payload)
     if isinstance(payload, str):
         return payload.encode()
     if payload is None:
@@ -50,7 +57,7 @@ def subscriptions_of(
     retain_as_published: bool,
     retain_handling: int,
 ) -> list[Subscription]:
-    """Return the subscriptions meant by one filter or several; those that have options keep them."""
+    """Return the subscriptions that are meant; those that have options keep them."""
     several = [filters] if isinstance(filters, str | tuple | Subscription) else filters
     found: list[Subscription] = []
     for entry in several:

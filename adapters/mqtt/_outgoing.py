@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from math import ceil
 from typing import TYPE_CHECKING, Literal, cast
 
 from wirekit.protocols.mqtt import Publish, PubRel, ReasonCode, Violation
 
 from ._errors import MessageExpired, MqttCodeError, SessionLost, connection_error
+from ._expiry import shortened
 from ._store import OutgoingEntry
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from wirekit.protocols.mqtt import Properties, PubAck, PubComp, PubRec
+    from wirekit.protocols.mqtt import PubAck, PubComp, PubRec
 
     from ._packet_ids import PacketIds
     from ._store import SessionStore
@@ -188,12 +188,12 @@ class Outgoing:
                 return None
             _, flow = self._waiting.popitem(last=False)
             if flow.expires_at is not None:
-                left = self._seconds_left(flow.expires_at)
-                if left <= 0:
+                try:
+                    flow.publish = shortened(flow.publish, flow.expires_at - self._now())
+                except MessageExpired as error:
                     self._ids.release(packet_id)
-                    self._end(flow, MessageExpired("the message expired before it was sent"))
+                    self._end(flow, error)
                     continue
-                _shorten(flow, left)
             self._begin(flow, packet_id)
             return flow.publish
         return None
@@ -208,8 +208,8 @@ class Outgoing:
 
     def _again(self, flow: Flow) -> Publish:
         if flow.expires_at is not None:
-            # It may be with the server already, so it cannot be taken back.
-            _shorten(flow, max(1, self._seconds_left(flow.expires_at)))
+            left = flow.expires_at - self._now()
+            flow.publish = shortened(flow.publish, left, sent=True)
         flow.publish.duplicate = True  # [MQTT-3.3.1-1]
         flow.counted = True
         self._quota -= 1
@@ -309,19 +309,6 @@ class Outgoing:
             kept = publish if stage == "publish" else None
             entry = OutgoingEntry(flow.order, publish.packet_id, stage, kept, flow.expires_at)
             self._store.put_outgoing(entry)
-
-    def _seconds_left(self, expires_at: float) -> int:
-        return ceil(expires_at - self._now())
-
-
-def _shorten(flow: Flow, seconds: int) -> None:
-    """Take from the Message Expiry Interval what the message has waited (§3.3.2.3.3)."""
-    old = flow.publish
-    if seconds < old.properties["message_expiry_interval"]:
-        properties: Properties = {**old.properties, "message_expiry_interval": seconds}
-        flow.publish = Publish(
-            old.topic, old.payload, old.qos, old.retain, old.duplicate, old.packet_id, properties
-        )
 
 
 def _refusal(packet: PubAck | PubRec | PubComp) -> MqttCodeError | None:

@@ -5,6 +5,7 @@ Source: MQTT 5.0, section 4.1.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wirekit._errors import LocalProtocolError, SocketClosed
@@ -30,14 +31,22 @@ from ._subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from wirekit.protocols.mqtt import ConnAck, ReasonCode, Version
+    from wirekit.protocols.mqtt import (
+        ConnAck,
+        Packet,
+        Properties,
+        ReasonCode,
+        Subscription,
+        Version,
+    )
 
-    from ._connection import Connection, Packet
+    from ._connection import Connection
     from ._messages import Consumer
     from ._outgoing import Flow
     from ._store import SessionStore
+    from ._subscriptions import Answer
 
 __all__ = ["Session"]
 
@@ -66,6 +75,7 @@ class Session:
     ) -> None:
         self.connection: Connection | None = None
         self.router = Router()
+        self._version = version
         self._store = store
         ids = PacketIds()
         self.outgoing = Outgoing(ids, store)
@@ -235,6 +245,41 @@ class Session:
         consumers = self.router.subscribers(topic_filter) or (self.unclaimed,)
         for consumer in consumers:
             consumer.end(error)
+
+    # Consumers with subscriptions of their own.
+
+    def hold(self, consumer: Consumer, subscriptions: Sequence[Subscription]) -> None:
+        """Give a consumer the messages of these, which are yet to be subscribed to."""
+        names = [subscription.topic_filter for subscription in subscriptions]
+        self.subscriptions.hold(names)
+        for name in names:
+            identifier = self.subscriptions.identifier_for(name) if self._version == 5 else None
+            self.router.add(consumer, name, identifier)
+
+    def subscribe_held(self, subscription: Subscription) -> asyncio.Future[Answer]:
+        """Subscribe to one that is held, so that its messages say what they are for."""
+        connection = self.connection
+        properties: Properties = {}
+        if (
+            self._version == 5
+            and connection is not None
+            and connection.codec.peer_subscription_identifier_available
+        ):
+            identifier = self.subscriptions.identifier_for(subscription.topic_filter)
+            properties = {"subscription_identifier": [identifier]}
+        return self.subscriptions.subscribe([subscription], properties)
+
+    def let_go(self, consumer: Consumer, subscriptions: Sequence[Subscription]) -> None:
+        """Take back one `hold`; what is still under way goes to the consumer as well."""
+        names = [subscription.topic_filter for subscription in subscriptions]
+        unwanted = self.subscriptions.let_go(names)
+        if unwanted:
+            self.subscriptions.drop(unwanted, partial(self._remove, consumer))
+        else:
+            self._remove(consumer)
+
+    def _remove(self, consumer: Consumer) -> None:
+        self.router.remove(consumer)
 
     # What the application has taken.
 

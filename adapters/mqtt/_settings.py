@@ -16,17 +16,16 @@ from wirekit._errors import (
     ProtocolError,
     TransportError,
 )
-from wirekit.protocols.mqtt import Codec, ConnAck, Connect
+from wirekit.protocols.mqtt import Codec, ConnAck, Connect, Properties
 
 from ._authentication import Authentication, Conversation, converse
 from ._connection import Connection
 from ._errors import MqttCodeError, connection_error
 
 if TYPE_CHECKING:
-    from wirekit.protocols.mqtt import Properties, Version, Will
+    from wirekit.protocols.mqtt import Packet, Version, Will
     from wirekit.sockets import Socket
 
-    from ._connection import Packet
 
 __all__ = ["Settings", "open_connection"]
 
@@ -69,7 +68,7 @@ class Settings:
     keep_alive: int = 60
     session_expiry_interval: int = 0
     will: Will | None = None
-    properties: Properties = field(default_factory=lambda: {}, repr=False)
+    properties: Properties = field(default_factory=Properties, repr=False)
     receive_maximum: int = 1000
     maximum_packet_size: int = 16 * 1024 * 1024
     topic_alias_maximum: int = 100
@@ -188,10 +187,11 @@ def _accepted(packet: Packet, connection: Connection, settings: Settings) -> Con
     assert isinstance(packet, ConnAck)  # the codec lets nothing else come before it
     if not packet.reason_code.is_failure:
         return packet
-    properties = {**packet.properties}
+    properties = packet.properties
     if settings.password and "reason_string" in properties:
         # Some servers repeat what they refuse.
         secret = settings.password.decode(errors="replace")
-        properties["reason_string"] = properties["reason_string"].replace(secret, "***")
+        text = properties["reason_string"].replace(secret, "***")
+        properties = {**properties, "reason_string": text}
     step = f"{connection.peer} refused the connection"
     raise MqttCodeError(step, packet.reason_code, properties)

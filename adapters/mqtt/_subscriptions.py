@@ -6,10 +6,11 @@ Source: MQTT 5.0, sections 3.8 to 3.11 and 4.8.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from wirekit._errors import BusyError, LocalProtocolError
+from wirekit._errors import BusyError, Error, LocalProtocolError
 from wirekit.protocols.mqtt import (
     ReasonCode,
     SubAck,
@@ -24,9 +25,8 @@ from ._errors import MqttCodeError, connection_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from wirekit.protocols.mqtt import Properties, Subscription
+    from wirekit.protocols.mqtt import Packet, Properties, Subscription
 
-    from ._connection import Packet
     from ._packet_ids import PacketIds
     from ._store import SessionStore
 
@@ -85,7 +85,10 @@ class Subscriptions:
         self._known: dict[str, tuple[Subscription, int | None]] = {}
         self._pending: dict[int, _Request] = {}
         self._stray: set[str] = set()  # which the server may have and nobody wants
-        self._last_identifier = _LARGEST_IDENTIFIER + 1
+        self._kept: set[str] = set()
+        self._holders: Counter[str] = Counter()
+        self._identifiers: dict[str, int] = {}  # of those that are held
+        self._last_identifier = _LARGEST_IDENTIFIER
 
     def __contains__(self, topic_filter: str) -> bool:
         return topic_filter in self._known
@@ -94,19 +97,44 @@ class Subscriptions:
         """Go on with what the store has kept."""
         for subscription, identifier in kept:
             self._known[subscription.topic_filter] = (subscription, identifier)
+            self._kept.add(subscription.topic_filter)
+
+    # Who wants them.
+
+    def keep(self, topic_filters: Iterable[str]) -> None:
+        """Note that these are wanted until they are unsubscribed from."""
+        self._kept.update(topic_filters)
+
+    def hold(self, topic_filters: Iterable[str]) -> None:
+        """Note that somebody wants these until `let_go`."""
+        self._holders.update(topic_filters)
+
+    def let_go(self, topic_filters: Iterable[str]) -> list[str]:
+        """Take back one `hold`; return what nobody wants any more."""
+        unwanted: list[str] = []
+        for topic_filter in topic_filters:
+            self._holders[topic_filter] -= 1
+            if not self._holders[topic_filter]:
+                del self._holders[topic_filter]
+                self._identifiers.pop(topic_filter, None)
+                if topic_filter not in self._kept:
+                    unwanted.append(topic_filter)
+        return unwanted
 
     def identifier_for(self, topic_filter: str) -> int:
         """Return the Subscription Identifier of a filter; a new one if it has none yet.
 
         New ones come from the upper end, so that they do not meet those that users choose.
         """
-        _, identifier = self._known.get(topic_filter, (None, None))
+        _, known = self._known.get(topic_filter, (None, None))
+        identifier = known or self._identifiers.get(topic_filter)
         if identifier is None:
-            used = {number for _, number in self._known.values()}
-            identifier = self._last_identifier - 1
-            while identifier in used or identifier < 1:
+            used = {number for _, number in self._known.values()}.union(self._identifiers.values())
+            identifier = self._last_identifier
+            while identifier in used:
                 identifier = identifier - 1 if identifier > 1 else _LARGEST_IDENTIFIER
-            self._last_identifier = identifier
+            self._last_identifier = identifier - 1 or _LARGEST_IDENTIFIER
+        self._identifiers[topic_filter] = identifier
         return identifier
 
     # Requests.
@@ -137,7 +165,30 @@ class Subscriptions:
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._request(Unsubscribe(self._id(), tuple(topic_filters), properties), future)
+        self._kept.difference_update(topic_filters)
         return future
+
+    def drop(self, topic_filters: Sequence[str], gone: Callable[[], None]) -> None:
+        """Unsubscribe, now or on the next connection; ``gone`` is called when nothing comes."""
+        try:
+            future = self.unsubscribe(topic_filters, {})
+        except Error:
+            self._stray.update(topic_filters)
+            for topic_filter in topic_filters:
+                self._forget(topic_filter)
+            gone()
+        else:
+            future.add_done_callback(lambda done: _dropped(done, gone))
+
+    def take_back(self, topic_filters: Sequence[str]) -> None:
+        """Unsubscribe from what was subscribed to a moment ago, and is wanted by nobody else."""
+        unwanted = [
+            name
+            for name in topic_filters
+            if name in self._known and name not in self._kept and name not in self._holders
+        ]
+        if unwanted:
+            self.drop(unwanted, lambda: None)
 
     def _id(self) -> int:
         packet_id = self._ids.take()
@@ -186,7 +237,9 @@ class Subscriptions:
         if request.future is not None and not request.future.done():
             request.future.set_result(packet)
 
-    def _subscribed(self, request: _Request, packet: Subscribe, codes: tuple[ReasonCode, ...]) -> None:
+    def _subscribed(
+        self, request: _Request, packet: Subscribe, codes: tuple[ReasonCode, ...]
+    ) -> None:
         (identifier,) = packet.properties.get("subscription_identifier", [None])
         unwanted: list[str] = []
         for subscription, code in zip(packet.subscriptions, codes, strict=True):
@@ -232,8 +285,8 @@ class Subscriptions:
         """
         stray, self._stray = sorted(self._stray), set()
         if session_present:
-            for batch in _batches(stray):
-                self._request(Unsubscribe(self._id(), tuple(batch)), None)
+            for names in _batches(stray):
+                self._request(Unsubscribe(self._id(), tuple(names)), None)
             return
         entries = sorted(self._known.values(), key=lambda entry: entry[1] or 0)
         for identifier, group in groupby(entries, key=lambda entry: entry[1]):
@@ -268,6 +321,12 @@ class Subscriptions:
                     self._forget(topic_filter)
             if request.future is not None and not request.future.done():
                 request.future.set_exception(connection_error(error, sent=True))
+
+
+def _dropped(answer: asyncio.Future[Answer], gone: Callable[[], None]) -> None:
+    if not answer.cancelled():
+        answer.exception()  # then it is a stray one
+    gone()
 
 
 def _count(packet: Subscribe | Unsubscribe) -> int:

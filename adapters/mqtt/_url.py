@@ -24,7 +24,12 @@ _SUBPROTOCOLS = ("mqtt",)  # [MQTT-6.0.0-3]
 
 _VERSIONS = {"5": 5, "5.0": 5, "4": 4, "3.1.1": 4}
 _TEXT = ("client_id", "overflow", "password", "username")
-_FLAGS = ("automatic_topic_aliases", "clean_start", "manual_acknowledgement")
+_FLAGS = (
+    "automatic_topic_aliases",
+    "clean_start",
+    "follow_server_reference",
+    "manual_acknowledgement",
+)
 _NUMBERS = (
     "keep_alive",
     "max_buffered",

@@ -20,7 +20,6 @@ from wirekit import (
     ReadTimeout,
     SocketClosed,
 )
-from wirekit.adapters.mqtt import _messages
 from wirekit.adapters.mqtt._errors import MqttError
 from wirekit.adapters.mqtt._messages import Callback, Messages, Overflow
 from wirekit.protocols.mqtt import Publish
@@ -190,7 +189,7 @@ def test_memory_is_bounded(overflow: Overflow) -> None:
 
 
 def test_more_than_any_receive_maximum_lets_reading_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_messages, "_MAX_KEPT", 10)
+    monkeypatch.setattr("wirekit.adapters.mqtt._messages._MAX_KEPT", 10)
     full: list[bool] = []
     messages = Messages(on_full=full.append)
     for count in range(1, 13):
@@ -264,7 +263,7 @@ async def test_what_is_there_comes_without_suspending() -> None:
 async def test_a_consumer_that_never_waits_lets_others_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_messages, "_BREATH", 0)
+    monkeypatch.setattr("wirekit.adapters.mqtt._messages._BREATH", 0)
     messages = Messages()
     messages.put(publishes(*range(1000)))
 
@@ -300,7 +299,9 @@ async def test_get_waits_only_so_long() -> None:
 
 
 async def test_get_takes_what_arrives_at_the_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_messages, "_BREATH", 0)  # so that it suspends, though a message is there
+    monkeypatch.setattr(
+        "wirekit.adapters.mqtt._messages._BREATH", 0
+    )  # so that it suspends, though a message is there
     messages = Messages()
     messages.put(publishes("a"))
     assert (await messages.get(0)).topic == "a"

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from wirekit.adapters.mqtt import _routing
 from wirekit.adapters.mqtt._messages import Consumer
 from wirekit.adapters.mqtt._routing import FilterTree, Router
 from wirekit.protocols.mqtt import Publish, Topic, topic_matches
@@ -227,7 +226,7 @@ def test_one_identifier_for_several_filters() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_routing, "_MAX_ROUTES", 10)
+    monkeypatch.setattr("wirekit.adapters.mqtt._routing._MAX_ROUTES", 10)
     router = Router()
     router.add(Recorder(), "#", 1)
     for index in range(35):

@@ -20,7 +20,6 @@ from hypothesis import settings
 from hypothesis.stateful import initialize, rule
 
 from wirekit import LocalProtocolError
-from wirekit.adapters.mqtt import _sqlite_store
 from wirekit.adapters.mqtt._errors import StoreError
 from wirekit.adapters.mqtt._sqlite_store import SQLiteStore
 from wirekit.adapters.mqtt._store import OutgoingEntry, SessionStore, StoredSession
@@ -328,7 +327,7 @@ def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
 
 
 def test_a_file_locked_by_another_process(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sqlite_store, "_PATIENCE", 0.01)
+    monkeypatch.setattr("wirekit.adapters.mqtt._sqlite_store._PATIENCE", 0.01)
     filled(path, 1)
     other = sqlite3.connect(path, isolation_level=None)
     with contextlib.closing(other), opened(path) as (store, _):
