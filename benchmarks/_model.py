@@ -74,7 +74,7 @@ class Scale:
 
     ``list_items`` and ``big_mebibytes`` are the size of Redis' list and big value, ``rows`` and
     ``most_rows`` that of a big result of Postgres and of its biggest, ``copy_mebibytes`` that of
-    its big COPY.
+    its big COPY, ``messages`` how many small messages MQTT delivers at once.
     """
 
     seconds: float = 0.3
@@ -83,6 +83,7 @@ class Scale:
     rows: int = 100_000
     most_rows: int = 1_000_000
     copy_mebibytes: int = 1024
+    messages: int = 2000
 
 
 QUICK = Scale(
@@ -92,6 +93,7 @@ QUICK = Scale(
     rows=10_000,
     most_rows=100_000,
     copy_mebibytes=16,
+    messages=200,
 )
 
 

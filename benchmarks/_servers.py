@@ -9,6 +9,7 @@ import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +37,7 @@ BUILD_TIMEOUT = 600.0
 LOCAL: dict[str, Callable[[], AbstractContextManager[RunningServer]]] = {
     "redis": local_servers.redis_server,
     "postgres": local_servers.postgres_server,
+    "mosquitto": partial(local_servers.mosquitto_server, config=local_servers.MOSQUITTO_UNLIMITED),
 }
 
 
