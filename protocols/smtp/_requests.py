@@ -1,0 +1,229 @@
+"""What is sent to the server, and which replies are due for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from wirekit._errors import LocalProtocolError
+
+from ._body import LineEndings, Transparency
+from ._commands import (
+    AuthCancel,
+    AuthResponse,
+    Bdat,
+    Command,
+    Data,
+    EndOfMailData,
+    Mail,
+    MailData,
+)
+
+if TYPE_CHECKING:
+    from wirekit.protocols._buffer import Buffer
+
+    from ._capabilities import Capabilities
+
+__all__ = ["CANCELLED", "GREETING", "HELLOS", "LAST_CHUNK", "MAIL_DATA", "Requests", "State"]
+
+# What is due is named by the verb of what it answers, and by these.
+GREETING = "the greeting"
+MAIL_DATA = EndOfMailData.verb
+LAST_CHUNK = "the last BDAT"
+CANCELLED = AuthCancel.verb
+
+HELLOS = frozenset({"EHLO", "LHLO", "HELO"})
+# All others may only end a group: RFC 2920 §3.1, RFC 3207 §4, RFC 4954 §4.
+_MAY_BE_FOLLOWED = frozenset({"MAIL", "RCPT", "RSET", "BDAT", LAST_CHUNK, MAIL_DATA})
+
+_ALONE = 16384
+
+
+class State(Enum):
+    """What a `Codec` is ready for; ``ERROR`` is for good."""
+
+    GREETING = "greeting"
+    OPEN = "open"
+    AUTH = "auth"  # after a 334: AuthResponse or AuthCancel
+    MAIL_DATA = "mail data"  # after a 354: MailData and EndOfMailData
+    TLS = "tls"  # after the 220 to STARTTLS: the handshake, then tls_started()
+    CLOSED = "closed"  # after receive_eof(), a 421, or the reply to QUIT
+    ERROR = "error"
+
+
+_OPEN = State.OPEN
+
+_SENT_IN: dict[type[Command], State] = {
+    AuthResponse: State.AUTH,
+    AuthCancel: State.AUTH,
+    MailData: State.MAIL_DATA,
+    EndOfMailData: State.MAIL_DATA,
+}
+
+
+class Requests:
+    """The sending half of `codec.Codec`; the other half takes from what is due."""
+
+    __slots__ = (
+        "_accepted",
+        "_capabilities",
+        "_chunks",
+        "_due",
+        "_encoder",
+        "_lmtp",
+        "_pipelining",
+        "_smtputf8",
+        "_state",
+        "_verbatim",
+    )
+
+    def __init__(self, *, lmtp: bool) -> None:
+        self._lmtp = lmtp
+        self._state = State.GREETING
+        self._due: deque[str] = deque([GREETING])
+        self._capabilities: Capabilities | None = None
+        self._pipelining = False  # one of them
+        self._accepted = 0  # recipients of the transaction whose replies are being read
+        self._smtputf8 = False  # the last MAIL sent says so
+        self._verbatim: bool = False  # the last MAIL sent says BODY=BINARYMIME
+        self._encoder = Transparency()  # of DATA
+        self._chunks: LineEndings | None = None  # of BDAT, in this transaction
+
+    @property
+    def state(self) -> State:
+        """See `State`."""
+        return self._state
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What the server offers, by its reply to the last EHLO or HELO; None before it."""
+        return self._capabilities
+
+    def send(self, *commands: Command) -> bytes:
+        """Return commands and mail data as they stand on the wire.
+
+        Raises:
+            LocalProtocolError: one of them cannot be sent, or not now; then none of them is.
+        """
+        return b"".join(self._pack(commands))
+
+    def send_buffers(self, *commands: Command) -> list[Buffer]:
+        """Return the same as `send` in pieces; 16 KiB and more of mail data stand alone, uncopied.
+
+        A ``bytearray`` or ``memoryview`` in a `Bdat` must not change until it is written.
+
+        Raises:
+            LocalProtocolError: one of them cannot be sent, or not now; then none of them is.
+        """
+        return _join_small(self._pack(commands))
+
+    def _pack(self, commands: tuple[Command, ...]) -> list[Buffer]:
+        pieces: list[Buffer] = []
+        bodies: list[tuple[int, Command, LineEndings | None]] = []
+        before = (self._state, self._smtputf8, self._verbatim, self._chunks)
+        due = len(self._due)
+        try:
+            for command in commands:
+                self._add(command, pieces, bodies)
+        except BaseException:
+            self._state, self._smtputf8, self._verbatim, self._chunks = before
+            while len(self._due) > due:
+                self._due.pop()
+            raise
+        # Only now, because it changes the encoders.
+        for place, body, encoder in reversed(bodies):
+            pieces[place:place] = _encode_body(body, encoder)
+        return pieces
+
+    def _add(
+        self,
+        command: Command,
+        pieces: list[Buffer],
+        bodies: list[tuple[int, Command, LineEndings | None]],
+    ) -> None:
+        verb = command.verb
+        kind = type(command)
+        if self._state is not _SENT_IN.get(kind, _OPEN):
+            raise LocalProtocolError(f"{verb} cannot be sent in state {self._state.name}")
+        if self._due and not (self._pipelining and self._due[-1] in _MAY_BE_FOLLOWED):
+            reason = "" if self._pipelining else " without PIPELINING"
+            raise LocalProtocolError(f"{verb} before the reply to {self._due[-1]}{reason}")
+        if kind is MailData:
+            bodies.append((len(pieces), command, self._encoder))
+            return
+        if kind is EndOfMailData:
+            bodies.append((len(pieces), command, self._encoder))
+        elif isinstance(command, Bdat):
+            if self._lmtp and command.last:
+                self._check_last_chunk()
+            if self._chunks is None and not self._verbatim:
+                self._chunks = LineEndings()
+            bodies.append((len(pieces), command, self._chunks))
+            if command.last:
+                verb = LAST_CHUNK
+        else:
+            if isinstance(command, Mail):
+                self._begin_transaction(command)
+            elif kind is Data and self._verbatim:
+                raise LocalProtocolError("DATA after BODY=BINARYMIME, which needs BDAT")
+            elif verb in HELLOS and (verb == "LHLO") is not self._lmtp:
+                raise LocalProtocolError(f"{verb} is not for this protocol")
+            pieces.append(command.encode(smtputf8=self._smtputf8))
+        self._state = _OPEN
+        self._due.append(verb)
+
+    def _check_last_chunk(self) -> None:
+        """Check that LMTP's replies to the last chunk can be counted (RFC 2033 §4.3).
+
+        There is none if no recipient was accepted, so that must be known.
+        """
+        if not self._accepted or any(verb != "BDAT" for verb in self._due):
+            raise LocalProtocolError("the last BDAT before the replies to RCPT accept a recipient")
+
+    def _begin_transaction(self, mail: Mail) -> None:
+        if self._capabilities is None:  # RFC 5321 §4.1.4
+            raise LocalProtocolError("MAIL before EHLO or HELO")
+        self._smtputf8 = mail.has("SMTPUTF8")
+        self._verbatim = mail.has("BODY", "BINARYMIME")
+        self._chunks = None
+
+
+def _encode_body(body: Command, encoder: LineEndings | None) -> list[Buffer]:
+    """Return mail data or its end, or a chunk with its command, as on the wire."""
+    if isinstance(body, MailData):
+        return [_feed(encoder, body.data)]
+    if not isinstance(body, Bdat):
+        return [_end(encoder)]
+    pieces = [_feed(encoder, body.data)]
+    if body.last:
+        pieces.append(_end(encoder))
+    size = sum(map(len, pieces))
+    return [b"BDAT %d%b\r\n" % (size, b" LAST" if body.last else b""), *pieces]
+
+
+def _feed(encoder: LineEndings | None, data: Buffer) -> Buffer:
+    if encoder is not None:
+        return encoder.feed(data)
+    return data if type(data) is bytes else memoryview(data).cast("B")
+
+
+def _end(encoder: LineEndings | None) -> bytes:
+    return b"" if encoder is None else encoder.end()
+
+
+def _join_small(pieces: list[Buffer]) -> list[Buffer]:
+    """Join pieces up to, and between, those that are large enough to stand alone."""
+    buffers: list[Buffer] = []
+    small: list[Buffer] = []
+    for piece in pieces:
+        if len(piece) < _ALONE:
+            small.append(piece)
+            continue
+        if small:
+            buffers.append(b"".join(small))
+            small = []
+        buffers.append(piece)
+    if small:
+        buffers.append(b"".join(small))
+    return buffers
