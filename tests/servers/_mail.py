@@ -64,6 +64,7 @@ class MailServer:
         submission_port: TLS by STARTTLS and AUTH are obligatory.
         tls_port: the same with TLS from the first byte.
         users: who may log in, name to password.
+        tokens: the same for OAuth, name to token; empty where there is no OAuth.
         running: the process, for `RunningServer.kill` and the like.
     """
 
@@ -72,6 +73,7 @@ class MailServer:
     submission_port: int | None = None
     tls_port: int | None = None
     users: Mapping[str, str] = field(default_factory=lambda: USERS)
+    tokens: Mapping[str, str] = field(default_factory=dict[str, str])
     running: RunningServer
     read: Callable[[], list[DeliveredMail]] = field(repr=False)
     queued: Callable[[], int] = field(repr=False)
@@ -97,14 +99,18 @@ class MailServer:
 def read_maildirs(directory: Path) -> Iterator[DeliveredMail]:
     """Read all messages of all Maildirs within a directory, the oldest first.
 
-    Only their folder ``new`` is looked into, where each message appears as a whole.
+    Only ``new`` is looked into, where each message appears as a whole. Where the message does not
+    say its recipient, the Maildir's name has to: ``user@domain``, or ``user@domain/.detail``.
     """
-    paths = [path for path in directory.glob("*/new/*") if path.is_file()]
+    paths = [path for pattern in ("*/new/*", "*/.*/new/*") for path in directory.glob(pattern)]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
-        yield _parsed(path.read_bytes())
+        mailbox, _, detail = str(path.parent.parent.relative_to(directory)).partition("/.")
+        if detail:
+            mailbox = mailbox.replace("@", f"+{detail}@", 1)
+        yield _parsed(path.read_bytes(), mailbox)
 
 
-def _parsed(stored: bytes) -> DeliveredMail:
+def _parsed(stored: bytes, mailbox: str) -> DeliveredMail:
     position = 0
     fields: dict[bytes, bytes] = {}
     while (found := _TRACE.match(stored, position)) is not None:
@@ -112,7 +118,7 @@ def _parsed(stored: bytes) -> DeliveredMail:
         position = found.end()
         if found[1].lower() == b"received":
             break
-    recipient = next(fields[name] for name in _RECIPIENT if name in fields)
+    recipient = next((fields[name] for name in _RECIPIENT if name in fields), mailbox.encode())
     return DeliveredMail(
         sender=fields[b"return-path"].decode().strip("<>"),
         recipient=recipient.decode().strip("<>"),

@@ -6,7 +6,7 @@ import contextlib
 import os
 import pwd
 import subprocess
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from ._certificates import CertificateAuthority
@@ -14,22 +14,22 @@ from ._mail import DOMAIN, IDN_DOMAIN, MAILBOXES, MailServer, greets, read_maild
 from ._programs import ServerUnavailable, find_program
 from ._running import LOOPBACK, Launch, RunningServer, free_port, run_server
 
-# The services of master.cf that such a system needs: type, private, wakeup, most processes.
+# The services of master.cf that such a system needs, and what stands behind their names.
 SERVICES = {
-    "cleanup": ("unix", "n", "-", "0", "cleanup"),
-    "qmgr": ("unix", "n", "300", "1", "qmgr"),
-    "tlsmgr": ("unix", "-", "1000?", "1", "tlsmgr"),
-    "rewrite": ("unix", "-", "-", "-", "trivial-rewrite"),
-    "bounce": ("unix", "-", "-", "0", "bounce"),
-    "defer": ("unix", "-", "-", "0", "bounce"),
-    "trace": ("unix", "-", "-", "0", "bounce"),
-    "verify": ("unix", "-", "-", "1", "verify"),
-    "proxymap": ("unix", "-", "-", "-", "proxymap"),
-    "error": ("unix", "-", "-", "-", "error"),
-    "retry": ("unix", "-", "-", "-", "error"),
-    "virtual": ("unix", "-", "-", "-", "virtual"),
-    "anvil": ("unix", "-", "-", "1", "anvil"),
-    "postlog": ("unix-dgram", "n", "-", "1", "postlogd"),
+    "cleanup": "unix n - n - 0 cleanup",
+    "qmgr": "unix n - n 300 1 qmgr",
+    "tlsmgr": "unix - - n 1000? 1 tlsmgr",
+    "rewrite": "unix - - n - - trivial-rewrite",
+    "bounce": "unix - - n - 0 bounce",
+    "defer": "unix - - n - 0 bounce",
+    "trace": "unix - - n - 0 bounce",
+    "verify": "unix - - n - 1 verify",
+    "proxymap": "unix - - n - - proxymap",
+    "error": "unix - - n - - error",
+    "retry": "unix - - n - - error",
+    "virtual": "unix - n n - - virtual",
+    "anvil": "unix - - n - 1 anvil",
+    "postlog": "unix-dgram n - n - 1 postlogd",
 }
 QUEUES = ("incoming", "active", "deferred", "maildrop", "hold", "corrupt")
 FOLDERS = (*QUEUES, "bounce", "defer", "trace", "flush", "saved", "private", "public", "pid")
@@ -56,7 +56,8 @@ def postfix_server(
     behind its final dot (550, with ``later`` as its value 450).
 
     Args:
-        dovecot: Who checks its users' passwords; without one there is no AUTH.
+        dovecot: Who checks its users' passwords, by PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-1 and -256,
+            XOAUTH2 and OAUTHBEARER; without one there is no AUTH.
         tls: Also listen on `MailServer.tls_port` and `MailServer.submission_port`, with this
             authority's certificate.
         config: Further parameters of main.cf, which win over those set here.
@@ -84,7 +85,7 @@ def postfix_server(
             settings["smtpd_tls_chain_files"] = f"{directory}/server.key {directory}/server.pem"
         settings.update(config or {})
         lines = [f"{name} = {value}" for name, value in settings.items()]
-        (directory / "main.cf").write_text("\n".join(lines) + "\n")
+        _write(directory / "main.cf", lines)
         services = [f"{LOOPBACK}:{port} inet n - n - - smtpd"]
         authenticated = "-o smtpd_relay_restrictions=permit_sasl_authenticated,reject"
         if submission_port is not None:
@@ -97,9 +98,8 @@ def postfix_server(
                 f"{LOOPBACK}:{tls_port} inet n - n - - smtpd"
                 f" -o smtpd_tls_wrappermode=yes {authenticated}"
             )
-        for name, (kind, private, wakeup, most, command) in SERVICES.items():
-            services.append(f"{name} {kind} {private} - n {wakeup} {most} {command}")
-        (directory / "master.cf").write_text("\n".join(services) + "\n")
+        services += [f"{name} {rest}" for name, rest in SERVICES.items()]
+        _write(directory / "master.cf", services)
         daemons = _parameter(found.path, "daemon_directory")
         return Launch(
             command=(f"{daemons}/master", "-c", str(directory), "-d"),
@@ -115,6 +115,7 @@ def postfix_server(
             submission_port=server.submission_port,
             tls_port=server.tls_port,
             users=dovecot.users if dovecot is not None else {},
+            tokens=dovecot.tokens if dovecot is not None else {},
             running=server,
             read=lambda: list(read_maildirs(server.directory / "mail")),
             queued=lambda: _count_queued(server.directory / "queue"),
@@ -179,11 +180,13 @@ def _settings(directory: Path, nobody: pwd.struct_passwd) -> dict[str, str]:
         "smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination",
         "smtpd_recipient_restrictions": f"check_recipient_access texthash:{directory}/recipients",
         "header_checks": f"regexp:{directory}/header_checks",
-        # Nothing leaves this host, and Bcc is not taken out, as it should not have come.
+        # Nothing leaves this host, nothing is added to a message, nor is Bcc taken out.
         "default_transport": "error:no mail leaves this host",
         "relay_transport": "error:no mail leaves this host",
         "message_drop_headers": "",
+        "local_header_rewrite_clients": "",
         "message_size_limit": str(10 * 1024 * 1024),
+        "smtpd_peername_lookup": "no",
         # Errors are what tests make.
         "smtpd_error_sleep_time": "0",
         "smtpd_soft_error_limit": "10000",
@@ -201,7 +204,13 @@ def _write_tables(directory: Path) -> None:
         "recipients": [f"later@{domain} 450 4.7.1 not now" for domain in domains],
         "header_checks": [HEADER_CHECKS.strip()],
     }.items():
-        (directory / name).write_text("\n".join(lines) + "\n")
+        _write(directory / name, lines)
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("\n".join(lines) + "\n")
+    # Each program of Postfix waits until a file is a second old, in case it is still written to.
+    os.utime(path, (0, 0))
 
 
 def _ascii(domain: str) -> str:

@@ -1,0 +1,197 @@
+"""The order of mails on one connection: the next rides behind the one before where it may."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from wirekit._errors import ConnectionLost, Error
+
+from ._errors import SMTPResponseException, SMTPServiceClosed, connection_error
+from ._transaction import Stage, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ._connection import Connection
+
+__all__ = ["Queue"]
+
+_WINDOW = 16  # mails that may be on their way at once; all are uncertain if the connection is lost
+
+
+class Queue:
+    """Who may send on a connection, and when.
+
+    Mails are sent in the order in which they were submitted. With PIPELINING the next begins as
+    soon as the content of the one before is sent (RFC 2920 §3.1); everything else waits until
+    nothing is on its way.
+
+    Args:
+        connection: the connection.
+        lmtp: whether it speaks LMTP.
+        pipelining: whether to pipeline if the server offers it.
+        chunking: whether to use BDAT if the server offers it.
+        data_timeout: seconds that the server may take to accept a message.
+
+    Attributes:
+        pipelining: whether commands may be sent before the replies to those before.
+        chunking: whether BDAT is used.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        lmtp: bool = False,
+        pipelining: bool = True,
+        chunking: bool = True,
+        data_timeout: float | None = None,
+    ) -> None:
+        self.connection = connection
+        self.lmtp = lmtp
+        self.data_timeout = data_timeout
+        self.pipelining = self.chunking = False
+        self._wanted = (pipelining, chunking)
+        self._left: int | None = None  # mails that the server still takes
+        self._waiting: deque[Transaction | asyncio.Future[None]] = deque()
+        self._active: deque[Transaction] = deque()
+        self._last: Transaction | None = None
+        self._reset = False
+        self._alone = False
+        self._advancing = False
+        connection.on_progress = self.advance
+        connection.on_lost = self._lost
+        self.renew()
+
+    def renew(self) -> None:
+        """Take note of what the server offers now."""
+        offered = self.connection.codec.capabilities
+        if offered is not None:
+            pipelining, chunking = self._wanted
+            self.pipelining = pipelining and offered.pipelining
+            self.chunking = chunking and offered.chunking
+            self._left = None if offered.limits is None else offered.limits.mailmax
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the server takes no more mails on this connection (RFC 9422, MAILMAX)."""
+        return self._left == 0
+
+    def submit(self, transaction: Transaction) -> None:
+        """Put a mail at the end.
+
+        Raises:
+            TransportError: the connection is over, or takes no more mails.
+        """
+        if self.connection.error is not None:
+            raise self._lost_error(self.connection.error)
+        self._waiting.append(transaction)
+        self.advance()
+
+    def withdraw(self, transaction: Transaction) -> None:
+        """Take out a mail that has not begun."""
+        if transaction in self._waiting:
+            self._waiting.remove(transaction)
+            self.advance()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncGenerator[Connection]:
+        """Wait for the turn, and have the connection for commands that are no mail.
+
+        Raises:
+            TransportError: the connection is over.
+        """
+        if self.connection.error is not None:
+            raise self._lost_error(self.connection.error)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self.advance()
+        try:
+            await turn
+            yield self.connection
+        finally:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._alone = False
+            self.advance()
+
+    def advance(self) -> None:
+        """Begin with what may begin."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._waiting and self.connection.error is None and self._is_free():
+                self._begin(self._waiting.popleft())
+        finally:
+            self._advancing = False
+
+    def _is_free(self) -> bool:
+        if self._alone:
+            return False
+        if not self._active:
+            return self.connection.idle
+        return (
+            self.pipelining
+            and isinstance(self._waiting[0], Transaction)
+            and self._active[-1].stage is Stage.SENT
+            and len(self._active) < _WINDOW
+            and not self.connection.full
+        )
+
+    def _begin(self, entry: Transaction | asyncio.Future[None]) -> None:
+        if not isinstance(entry, Transaction):
+            if not entry.done():
+                self._alone = True
+                entry.set_result(None)
+            return
+        if self._left is not None:
+            if self._left == 0:
+                text = "the server takes no more mails on this connection"
+                entry.fail(connection_error(ConnectionLost(text), sent=False))
+                return
+            self._left -= 1
+        # What BDAT failed in may still be there (RFC 3030 §2), and whether it failed is not known
+        # yet. What DATA did is gone with its final dot (RFC 5321 §4.1.1.4).
+        reset = self._reset or (bool(self._active) and self._active[-1].chunked)
+        self._active.append(entry)
+        try:
+            entry.begin(reset=reset)
+        except Error as error:
+            entry.fail(error)
+        else:
+            self._reset = False
+            self._last = entry
+
+    def finished(self, transaction: Transaction, *, reset: bool) -> None:
+        """Take note that a mail is done with.
+
+        Args:
+            transaction: the mail.
+            reset: whether something of it may be left on the server.
+        """
+        if transaction in self._active:
+            self._active.remove(transaction)
+        if transaction is self._last:
+            self._reset = self._reset or reset
+            self._last = None
+        self.advance()
+
+    def _lost(self, error: Exception) -> None:
+        for transaction in list(self._active):
+            transaction.lost(error)
+        waiting, self._waiting = self._waiting, deque()
+        unsent = self._lost_error(error)
+        for entry in waiting:
+            if isinstance(entry, Transaction):
+                entry.fail(connection_error(unsent, sent=False))
+            elif not entry.done():
+                entry.set_exception(connection_error(unsent, sent=False))
+
+    def _lost_error(self, error: Exception) -> Exception:
+        """Return what to tell someone of whom nothing was sent."""
+        if isinstance(error, SMTPResponseException) and not isinstance(error, SMTPServiceClosed):
+            error = ConnectionLost(f"the connection was closed: {error}")
+        return connection_error(error, sent=False)

@@ -1,0 +1,81 @@
+"""What a server answered, and what became of a mail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ._errors import message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wirekit.protocols.smtp import EnhancedStatus, Reply
+
+__all__ = ["SMTPResponse", "SendResult"]
+
+
+class _CodeAndMessage(NamedTuple):
+    code: int
+    message: str
+
+
+class SMTPResponse(_CodeAndMessage):
+    """A reply; unpacks to ``(code, message)``, as aiosmtplib's does.
+
+    Attributes:
+        code: the reply code.
+        message: the text as it came, lines joined by ``\\n``.
+    """
+
+    _reply: Reply
+
+    @classmethod
+    def of(cls, reply: Reply) -> SMTPResponse:
+        """Return what is shown of a codec's reply."""
+        response = cls(reply.code, message_of(reply))
+        response._reply = reply
+        return response
+
+    @property
+    def enhanced_status(self) -> EnhancedStatus | None:
+        """The enhanced status code (RFC 3463), if there is one."""
+        return self._reply.enhanced
+
+    @property
+    def text(self) -> str:
+        """The message without it."""
+        return self._reply.text
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.message}"
+
+
+class _ErrorsAndMessage(NamedTuple):
+    errors: dict[str, SMTPResponse]
+    message: str
+
+
+class SendResult(_ErrorsAndMessage):
+    """A mail was accepted, for one recipient at least.
+
+    Unpacks to ``(errors, message)``, as what aiosmtplib's ``sendmail`` returns.
+
+    Attributes:
+        errors: what was answered for each recipient that was refused.
+        message: the reply to the message.
+        recipients: what was answered for every recipient: to RCPT, and with LMTP to the message if
+            it got so far.
+        response: the reply to the message; with LMTP the first that accepts it.
+    """
+
+    recipients: Mapping[str, SMTPResponse]
+    response: SMTPResponse
+
+    @classmethod
+    def of(cls, recipients: Mapping[str, SMTPResponse], response: SMTPResponse) -> SendResult:
+        """Return the result that these replies make."""
+        errors = {name: reply for name, reply in recipients.items() if reply.code >= 300}
+        result = cls(errors, response.message)
+        result.recipients = recipients
+        result.response = response
+        return result
