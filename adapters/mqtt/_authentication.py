@@ -142,7 +142,10 @@ async def reauthenticate(connection: Connection, authentication: Authentication)
         # Half way through, neither side knows who the other is.
         lost = ConnectionLost("the re-authentication failed")
         lost.__cause__ = error
-        connection.fail(lost, ReasonCode.UNSPECIFIED_ERROR)
+        code = ReasonCode.UNSPECIFIED_ERROR
+        if isinstance(error, Violation):
+            code = error.reason_code
+        connection.fail(lost, code)
         raise
     finally:
         await conversation.aclose()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, overload
 
-from wirekit._errors import Error, LocalProtocolError, ReadTimeout, TransportError
+from wirekit._errors import Error, LocalProtocolError, ReadTimeout, ServerError
 from wirekit.protocols.mqtt import Publish, ReasonCode
 
 from ._authentication import reauthenticate
@@ -360,8 +360,10 @@ class Calls:
                     return [await future for future in futures]
                 except LocalProtocolError as error:
                     raise connection_error(error, sent=False) from None
-                except TransportError:
+                except Error as error:
                     if connection.error is None or self._link.error is not None:
+                        raise
+                    if isinstance(error, ServerError):  # perhaps because of this very request
                         raise
                 finally:
                     for future in futures:
@@ -378,10 +380,12 @@ class Calls:
 
         Raises:
             LocalProtocolError: the message is of QoS 0.
+            TransportError: there will be no connection any more.
         """
         if not message.qos:
             error = LocalProtocolError("a message of QoS 0 has no acknowledgement")
             raise connection_error(error, sent=False)
+        self._link.check()
         self._session.acknowledge(message)
 
     async def reauthenticate(self, *, timeout: float | None = None) -> None:

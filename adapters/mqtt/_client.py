@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -12,11 +11,11 @@ from wirekit._errors import AddressError, Error, SocketClosed
 from wirekit.protocols.mqtt import Disconnect
 from wirekit.sockets import Backoff, as_socket
 
-from ._calls import Calls
 from ._errors import StoreError
 from ._messages import Messages
 from ._options import NEVER, random_client_id
 from ._reconnecting import Reconnecting
+from ._requests import Requests
 from ._session import Session
 from ._settings import Settings, open_connection
 from ._url import client_settings
@@ -40,7 +39,7 @@ _GOODBYE = 5.0  # seconds for the server to take what is gathered when the clien
 _WHILE_WE_LIVE = 300  # seconds that a session outlives a lost connection
 
 
-class MQTT(Calls):
+class MQTT(Requests):
     """An MQTT client on a socket, of version 5.0 or 3.1.1; has aiomqtt's habits.
 
     Any number of tasks may use it at once. ``async with`` opens and closes it.
@@ -255,13 +254,16 @@ class MQTT(Calls):
         Whoever still waits gets `SocketClosed`. Messages of QoS 1 and 2 that are not acknowledged
         stay in the session, if that goes on.
         """
+        await self._end_requests()
         connection = self._link.current
         await self._link.aclose()
         try:
             if connection is not None and connection.error is None:
-                with contextlib.suppress(Error, TimeoutError):
+                try:
                     async with asyncio.timeout(_GOODBYE):
                         await connection.writable()
+                except (Error, TimeoutError):
+                    connection.fail(SocketClosed("the client was closed"))
                 goodbye = Disconnect(properties={"session_expiry_interval": 0})
                 await connection.close(goodbye if self._ends_session else Disconnect())
         finally:
@@ -312,6 +314,7 @@ class MQTT(Calls):
         self._connected_before = True
         self.client_id = properties.get("assigned_client_identifier", self.client_id)
         self.session_present = answer.session_present
+        self.response_information = properties.get("response_information")
         self._expiry = properties.get("session_expiry_interval", settings.session_expiry_interval)
         connection.on_lost = partial(self._lost, connection)
         try:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from wirekit._errors import LocalProtocolError
 from wirekit.protocols.mqtt import Subscription
 
+from ._errors import connection_error
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -57,7 +59,11 @@ def subscriptions_of(
     retain_as_published: bool,
     retain_handling: int,
 ) -> list[Subscription]:
-    """Return the subscriptions that are meant; those that have options keep them."""
+    """Return the subscriptions that are meant; those that have options keep them.
+
+    Raises:
+        LocalProtocolError: there is none.
+    """
     several = [filters] if isinstance(filters, str | tuple | Subscription) else filters
     found: list[Subscription] = []
     for entry in several:
@@ -69,5 +75,6 @@ def subscriptions_of(
             Subscription(topic_filter, own_qos, no_local, retain_as_published, retain_handling)
         )
     if not found:
-        raise LocalProtocolError("no topic filter to subscribe to [MQTT-3.8.3-2]")
+        error = LocalProtocolError("no topic filter to subscribe to [MQTT-3.8.3-2]")
+        raise connection_error(error, sent=False)
     return found

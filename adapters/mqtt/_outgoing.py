@@ -146,11 +146,16 @@ class Outgoing:
         self._unknown.clear()
 
     def fail(self, error: Exception) -> None:
-        """Tell everyone who waits that there will be no other connection; the state remains."""
-        for flow in self._waiting.values():
-            _reject(flow, error, sent=False)
+        """Tell everyone who waits that there will be no other connection.
+
+        What was sent stays in the session, and what nobody waits for.
+        """
+        for flow in [flow for flow in self._waiting.values() if flow.future is not None]:
+            del self._waiting[flow.order]
+            self._end(flow, connection_error(error, sent=False))
         for flow in (*self._published.values(), *self._released.values()):
-            _reject(flow, error, sent=True)
+            if flow.future is not None and not flow.future.done():
+                flow.future.set_exception(connection_error(error, sent=True))
 
     # Sending.
 
@@ -183,17 +188,18 @@ class Outgoing:
                 return self._again(self._resending.popleft())
             if not self._waiting:
                 return None
-            packet_id = self._ids.take(spare=_SPARE)
-            if packet_id is None:
-                return None
-            _, flow = self._waiting.popitem(last=False)
+            flow = next(iter(self._waiting.values()))
             if flow.expires_at is not None:
                 try:
                     flow.publish = shortened(flow.publish, flow.expires_at - self._now())
                 except MessageExpired as error:
-                    self._ids.release(packet_id)
+                    del self._waiting[flow.order]
                     self._end(flow, error)
                     continue
+            packet_id = self._ids.take(spare=_SPARE)
+            if packet_id is None:
+                return None
+            del self._waiting[flow.order]
             self._begin(flow, packet_id)
             return flow.publish
         return None
@@ -315,8 +321,3 @@ def _refusal(packet: PubAck | PubRec | PubComp) -> MqttCodeError | None:
     if packet.reason_code < 0x80:
         return None
     return MqttCodeError("the server refused the message", packet.reason_code, packet.properties)
-
-
-def _reject(flow: Flow, error: Exception, *, sent: bool) -> None:
-    if flow.future is not None and not flow.future.done():
-        flow.future.set_exception(connection_error(error, sent=sent))

@@ -90,6 +90,9 @@ class Requests(Calls):
         given: Properties = {} if properties is None else properties
         async with self._limited(f"no response from {topic!r}", timeout):
             response_topic = given.get("response_topic") or self._response_topic()
+            if not _is_topic_name(response_topic):
+                error = LocalProtocolError("the Response Topic is no topic name [MQTT-3.3.2-14]")
+                raise connection_error(error, sent=False)
             correlation_data = given.get("correlation_data") or secrets.token_bytes(16)
             own: Properties = {
                 **self._expiring(timeout),

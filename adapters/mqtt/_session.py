@@ -84,6 +84,7 @@ class Session:
         # 3.1.1 has no Receive Maximum: there the reading waits.
         self._most_unacknowledged = receive_maximum if version == 4 else None
         self._pausing = False  # because of it
+        self._ended = False
         self._full = 0  # consumers that want reading to wait
         self._control: dict[type[object], Callable[[Any], None]] = {
             PubRec: self._pubrec,
@@ -143,6 +144,7 @@ class Session:
 
     def end(self, error: Exception | None) -> None:
         """Tell everyone who waits that there will be no other connection; None: we closed."""
+        self._ended = True
         self.outgoing.fail(error or SocketClosed("the client was closed"))
         for consumer in (self.unclaimed, *self.router.consumers):
             consumer.end(None if error is None else connection_error(error))
@@ -150,6 +152,8 @@ class Session:
     def _send(self, packet: Packet) -> None:
         if self.connection is None:
             raise connection_error(SocketClosed("there is no connection"), sent=False)
+        if self._version == 4 and isinstance(packet, PubRel | PubComp):
+            packet = type(packet)(packet.packet_id)  # 3.1.1 knows no reason codes
         self.connection.send(packet)
 
     # Sending.
@@ -273,7 +277,7 @@ class Session:
         """Take back one `hold`; what is still under way goes to the consumer as well."""
         names = [subscription.topic_filter for subscription in subscriptions]
         unwanted = self.subscriptions.let_go(names)
-        if unwanted:
+        if unwanted and not self._ended:
             self.subscriptions.drop(unwanted, partial(self._remove, consumer))
         else:
             self._remove(consumer)

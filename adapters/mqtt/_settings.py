@@ -100,6 +100,7 @@ class Settings:
         properties: Properties = {}
         if self.version == 5:
             properties = {
+                "request_response_information": 1,
                 **self.properties,
                 "receive_maximum": self.receive_maximum,
                 "maximum_packet_size": self.maximum_packet_size,

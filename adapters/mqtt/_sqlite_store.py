@@ -125,14 +125,16 @@ class SQLiteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # Of a file that is not ours nothing is changed, so this comes first.
+        connection.execute("BEGIN")
         ((application_id,),) = connection.execute("PRAGMA application_id")
         ((schema,),) = connection.execute("PRAGMA user_version")
         ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
+        connection.execute("COMMIT")
         if application_id != _APPLICATION_ID and (application_id or schema or tables):
             raise StoreError(f"{self._path}: the database of another application")
         if schema > _SCHEMA:
             raise StoreError(f"{self._path}: written by a newer wirekit")
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection)
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         connection.execute(f"PRAGMA fullfsync={self._synchronous == 'full'}")  # for macOS
         if not schema:
@@ -308,6 +310,21 @@ def _create(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Let what is written be kept in a write-ahead log; that is a setting of the file."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # Where several open a new file at once SQLite does not wait by itself.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
 def _reason(error: sqlite3.Error | OSError) -> str:
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
@@ -349,6 +366,8 @@ def _from_json(text: str) -> Properties:
 
 
 def _message(row: _Row, packet_id: int | None) -> Publish | None:
+    if packet_id is not None and not 1 <= packet_id <= 65535:
+        raise ValueError
     topic, payload, qos, retain, properties = row
     if topic is None:
         return None
@@ -357,10 +376,11 @@ def _message(row: _Row, packet_id: int | None) -> Publish | None:
 
 
 def _entry(row: _Row) -> OutgoingEntry:
-    order, packet_id, stage, expires_at, *message = row
-    if stage not in ("publish", "pubrel"):
+    order, packet_id, stage, expires_at, *columns = row
+    message = _message(tuple(columns), packet_id)
+    if stage not in ("publish", "pubrel") or (message if stage == "publish" else packet_id) is None:
         raise ValueError
-    return OutgoingEntry(order, packet_id, stage, _message(tuple(message), packet_id), expires_at)
+    return OutgoingEntry(order, packet_id, stage, message, expires_at)
 
 
 def _subscription(row: _Row) -> tuple[Subscription, int | None]:

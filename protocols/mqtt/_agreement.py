@@ -92,16 +92,17 @@ class Agreement:
             return malformed(f"a packet of the reserved type {kind}")
         name = NAMES[kind]
         bit = 1 << kind
-        if sender == "client" and not self._begun:
-            return protocol_error(f"{name} before CONNECT", "MQTT-3.1.0-1")
+        if not self._begun:
+            statement = "MQTT-3.1.0-1" if sender == "client" else ""
+            return protocol_error(f"{name} before CONNECT", statement)
         if self.ended_by == "CONNACK":
             return protocol_error(f"{name} after the connection was refused", "MQTT-3.2.2-7")
         if sender == "client" and bit == _CONNECT:
             return protocol_error("a second CONNECT", "MQTT-3.1.0-2")
-        if bit == _AUTH and self._begun and self._method is None:
+        if bit == _AUTH and self._method is None:
             statement = "MQTT-4.12.0-7" if sender == "client" else "MQTT-4.12.0-6"
             return protocol_error("AUTH without an authentication method", statement)
-        if bit == _CONNACK and sender == "server" and self._begun and self.connected:
+        if bit == _CONNACK and sender == "server" and self.connected:
             return protocol_error("a second CONNACK", "MQTT-3.2.0-2")
         allowed = _OF[sender] | _AUTH | (_DISCONNECT if self.version == 5 else 0)
         if not allowed & bit:

@@ -103,7 +103,7 @@ def _connack(reader: Reader, version: int) -> ConnAck:
     value = reader.byte("the reason code")
     if version == 4:
         if value > ConnectReturnCode.NOT_AUTHORIZED:
-            raise protocol_error(f"a CONNACK with return code {value}", "MQTT-3.2.2-6")
+            raise protocol_error(f"a CONNACK with return code {value}")
         return ConnAck(flags == 1, ConnectReturnCode(value))
     code = reason_code(value, CONNACK_CODES, "CONNACK", "MQTT-3.2.2-8")
     return ConnAck(flags == 1, code, _properties(reader, 2, version))

@@ -43,7 +43,10 @@ cpdef bytes write_properties(properties, int kind)
 cdef _values(value, name, int of_type, int kind)
 cdef void _write_value(bytearray out, value, name, int of_type) except *
 cdef void _write_number(bytearray out, value, name, int of_type) except *
-@cython.locals(data=bytes)
+@cython.locals(out=bytearray)
 cpdef bytes write_text(text, name)
+@cython.locals(data=bytes)
+cdef void _write_text(bytearray out, text, name) except *
+cdef void _write_length(bytearray out, Py_ssize_t number) except *
 @cython.locals(out=bytearray, byte=int)
 cpdef bytes variable_byte_integer(Py_ssize_t number, name)

@@ -259,16 +259,16 @@ def _write_value(out: bytearray, value: Any, name: str, of_type: int) -> None:
             raise LocalProtocolError(f"the property {name} is bytes")
         if len(value) > _MOST_BYTES:
             raise LocalProtocolError(f"the property {name} of more than {_MOST_BYTES} bytes")
-        out += len(value).to_bytes(2, "big")
+        _write_length(out, len(value))
         out += value
     elif of_type == _PAIR:
         pair = value
         if not isinstance(value, (tuple, list)) or len(pair) != 2:
             raise LocalProtocolError(f"the property {name} is a list of pairs")
-        out += write_text(pair[0], f"the property {name}")
-        out += write_text(pair[1], f"the property {name}")
+        _write_text(out, pair[0], name)
+        _write_text(out, pair[1], name)
     else:
-        out += write_text(value, f"the property {name}")
+        _write_text(out, value, name)
         if of_type == _TOPIC:
             _check_response_topic(value)
 
@@ -282,7 +282,7 @@ def _write_number(out: bytearray, value: Any, name: str, of_type: int) -> None:
     if of_type == _FLAG:
         out.append(value)
     elif of_type == _UINT16:
-        out += value.to_bytes(2, "big")
+        _write_length(out, value)
     elif of_type == _UINT32:
         out += value.to_bytes(4, "big")
     else:
@@ -295,6 +295,12 @@ def write_text(text: Any, name: str) -> bytes:
     Raises:
         LocalProtocolError: it cannot be sent.
     """
+    out = bytearray()
+    _write_text(out, text, name)
+    return bytes(out)
+
+
+def _write_text(out: bytearray, text: Any, name: str) -> None:
     if not isinstance(text, str):
         raise LocalProtocolError(f"{name} is a str")
     try:
@@ -305,7 +311,14 @@ def write_text(text: Any, name: str) -> bytes:
         raise LocalProtocolError(f"{name} of more than {_MOST_BYTES} bytes")
     if b"\0" in data:
         raise LocalProtocolError(f"{name} has a null character [MQTT-1.5.4-2]")
-    return len(data).to_bytes(2, "big") + data
+    _write_length(out, len(data))
+    out += data
+
+
+def _write_length(out: bytearray, number: int) -> None:
+    """Write a Two Byte Integer (§1.5.2)."""
+    out.append(number >> 8)
+    out.append(number & 0xFF)
 
 
 def variable_byte_integer(number: int, name: str) -> bytes:

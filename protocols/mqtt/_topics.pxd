@@ -10,8 +10,8 @@ cpdef read_topic(bytes data)
 cpdef check_topic_name(name)
 cpdef check_topic_filter(topic_filter)
 cdef void _check_text(text) except *
-cpdef check_name(str name, statement=*)
-cpdef check_filter(str topic_filter)
+cpdef check_name(name, statement=*)
+cpdef check_filter(topic_filter)
 cdef _invalid_name(text, statement)
 cdef _invalid_filter(text, statement)
-cpdef bint is_shared(str topic_filter) except -1
+cpdef bint is_shared(topic_filter) except -1

@@ -167,14 +167,13 @@ async def test_a_server_that_refuses() -> None:
 async def test_a_server_that_asks_too_much_again() -> None:
     async with opened(CONSENT, authentication=with_token()) as (client, server):
         calling = await reauthenticated(client, server, auth(b"more"))
-        assert (await server.receive(Disconnect)).reason_code is ReasonCode.UNSPECIFIED_ERROR
+        assert (await server.receive(Disconnect)).reason_code is ReasonCode.PROTOCOL_ERROR
         with pytest.raises(Violation, match="come to its end"):
             await calling
 
 
 async def test_giving_up_half_way_ends_the_connection() -> None:
-    settings = {"authentication": with_token()}
-    async with reconnecting(CONSENT, **settings) as (client, network, server):
+    async with reconnecting(CONSENT, authentication=with_token()) as (client, network, server):
         calling = await reauthenticated(client, server)
         calling.cancel()
         assert isinstance(await server.receive(Disconnect), Disconnect)

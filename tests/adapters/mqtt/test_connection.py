@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import wirekit
+from tests.interop.waiting import eventually
 from wirekit.adapters.mqtt import MqttCodeError, StoreError
 from wirekit.adapters.mqtt._connection import Connection
 from wirekit.protocols.mqtt import (
@@ -27,7 +28,7 @@ from wirekit.protocols.mqtt import (
 )
 from wirekit.sockets import memory_pair
 
-from ._peer import PATIENCE, Server
+from ._peer import PATIENCE, Server, inside
 
 Opened = Callable[..., Any]
 
@@ -59,9 +60,7 @@ class Pair:
         self.received += packets
 
     async def gone(self) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while self.connection.error is None:
-                await asyncio.sleep(0.001)
+        await eventually(lambda: self.connection.error)
 
 
 @pytest.fixture
@@ -175,9 +174,7 @@ async def test_large_reads(opened: Opened) -> None:
     pair = await opened()
     payload = bytes(3_000_000)
     await pair.server.send(*[Publish("a", payload)] * 2)
-    async with asyncio.timeout(PATIENCE):
-        while len(pair.received) < 2:
-            await asyncio.sleep(0.001)
+    await eventually(lambda: len(pair.received) == 2)
     assert [len(packet.payload) for packet in pair.received] == [len(payload)] * 2
 
 
@@ -322,9 +319,7 @@ async def test_a_server_that_gives_none_is_given_up(
     assert isinstance(pair.lost[0], wirekit.ReadTimeout)
 
 
-async def test_any_byte_is_a_sign_of_life(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_any_byte_is_a_sign_of_life(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wirekit.adapters.mqtt._connection._PING_AT", 0.01)
     pair = await opened(keep_alive=1, timeout=0.05)
     for byte in pair.server.codec.send(Publish("a", bytes(12))):
@@ -373,12 +368,12 @@ async def test_without_a_time_limit_the_keep_alive_is_one(
     monkeypatch.setattr("wirekit.adapters.mqtt._connection._PING_AT", 0.01)
     pair = await opened(keep_alive=1, timeout=None)
     await pair.server.receive(PingReq)
-    assert pair.connection._patience == 1
+    assert inside(pair.connection)._patience == 1
 
 
 async def test_no_keep_alive(opened: Opened) -> None:
     pair = await opened(keep_alive=0)
-    assert pair.connection._timer is None
+    assert inside(pair.connection)._timer is None
 
 
 # Closing.

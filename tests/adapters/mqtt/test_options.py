@@ -35,9 +35,7 @@ def test_other_payloads_are_refused() -> None:
 
 
 def read(filters: TopicFilters) -> list[Subscription]:
-    return subscriptions_of(
-        filters, 1, no_local=True, retain_as_published=True, retain_handling=2
-    )
+    return subscriptions_of(filters, 1, no_local=True, retain_as_published=True, retain_handling=2)
 
 
 def test_filters_in_all_spellings() -> None:

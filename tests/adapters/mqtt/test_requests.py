@@ -19,14 +19,26 @@ from wirekit.protocols.mqtt import (
     Unsubscribe,
 )
 
-from ._peer import Server, opened, reconnecting
+from ._peer import Network, Server, opened, reconnecting
 
 
 async def subscribed(server: Server, topic: str = "response/tester") -> None:
-    """Answer the subscription to the responses."""
-    packet = await server.receive(Subscribe)
+    """Answer the subscription to the responses, be it after the end of an earlier one."""
+    packet = await subscribe(server)
     assert packet.subscriptions == (Subscription(topic, 2, retain_handling=2),)
     await server.send(SubAck(packet.packet_id, (ReasonCode.GRANTED_QOS_2,)))
+
+
+async def subscribe(server: Server) -> Subscribe:
+    while isinstance(packet := await server.packet(), Unsubscribe):
+        await server.send(UnsubAck(packet.packet_id, (ReasonCode.SUCCESS,)))
+    assert isinstance(packet, Subscribe)
+    return packet
+
+
+def acknowledgement(request: Publish, code: ReasonCode = ReasonCode.SUCCESS) -> PubAck:
+    assert request.packet_id is not None
+    return PubAck(request.packet_id, code)
 
 
 def response(request: Publish, payload: bytes = b"response", **settings: Any) -> Publish:
@@ -54,7 +66,7 @@ async def test_a_request_and_its_response() -> None:
         assert request.properties["response_topic"] == "response/tester"
         assert len(request.properties["correlation_data"]) == 16
         assert request.properties["message_expiry_interval"] == 8
-        await server.send(response(request, qos=1, packet_id=1), PubAck(1))
+        await server.send(response(request, qos=1, packet_id=1), acknowledgement(request))
         assert (await task).payload == b"response"
         assert await server.receive(PubAck) == PubAck(1)
         assert not len(client.messages)
@@ -112,17 +124,22 @@ async def test_response_information(information: str, topic: str) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"request_response_information": 0}])
 async def test_response_information_is_asked_for(given: Properties) -> None:
-    async with reconnecting(properties=given) as (_, network, server):
-        await server.socket.aclose()
-        connect = await (await network.server()).receive(Connect)
-        assert connect.properties["request_response_information"] == int(not given)
+    network = Network()
+    client = MQTT(connector=network, address=("broker", 1883), properties=given)
+    opening = asyncio.create_task(client.open())
+    connect = await (await network.server()).receive(Connect)
+    assert connect.properties["request_response_information"] == int(not given)
+    opening.cancel()
+    await outcomes(opening)
+    await client.aclose()
+    network.close()
 
 
 @pytest.mark.parametrize("client_id", ["a/+", "#", "x" * 65530])
 async def test_a_client_id_that_cannot_be_in_a_topic(client_id: str) -> None:
     async with opened(client_id=client_id) as (client, server):
         task = asyncio.create_task(client.request("topic"))
-        packet = await server.receive(Subscribe)
+        packet = await subscribe(server)
         topic = packet.subscriptions[0].topic_filter
         assert topic.startswith("response/")
         assert len(topic) == 73
@@ -150,7 +167,7 @@ async def test_what_the_caller_gives_is_used_as_it_is(asking: tuple[MQTT, Server
 
 async def test_too_late(asking: tuple[MQTT, Server]) -> None:
     client, server = asking
-    with pytest.raises(ReadTimeout, match="no response from 'topic' within 0.01 s"):
+    with pytest.raises(ReadTimeout, match="no response from 'topic'"):
         await client.request("topic", "secret", timeout=0.01)
     late = await server.receive(Publish)
     assert late.properties["message_expiry_interval"] == 1
@@ -168,7 +185,7 @@ async def test_a_cancelled_request_leaves_the_others(asking: tuple[MQTT, Server]
     requests = [await server.receive(Publish) for _ in tasks]
     tasks[1].cancel()
     await turns(2)
-    await server.send(*(PubAck(index) for index in (1, 2, 3)))
+    await server.send(*(acknowledgement(request) for request in requests))
     await server.send(*(response(request) for request in requests))
     first, second, third = await outcomes(*tasks)
     assert isinstance(second, asyncio.CancelledError)
@@ -178,7 +195,7 @@ async def test_a_cancelled_request_leaves_the_others(asking: tuple[MQTT, Server]
 async def test_who_subscribes_is_cancelled_and_the_next_does_it() -> None:
     async with opened() as (client, server):
         first, second = (asyncio.create_task(client.request("topic", index)) for index in (1, 2))
-        packet = await server.receive(Subscribe)
+        packet = await subscribe(server)
         first.cancel()
         await turns(3)
         await server.send(SubAck(packet.packet_id, (ReasonCode.GRANTED_QOS_2,)))
@@ -193,8 +210,8 @@ async def test_who_subscribes_is_cancelled_and_the_next_does_it() -> None:
 async def test_nobody_is_subscribed(asking: tuple[MQTT, Server]) -> None:
     client, server = asking
     task = asyncio.create_task(client.request("topic", qos=1))
-    await server.receive(Publish)
-    await server.send(PubAck(1, ReasonCode.NO_MATCHING_SUBSCRIBERS))
+    request = await server.receive(Publish)
+    await server.send(acknowledgement(request, ReasonCode.NO_MATCHING_SUBSCRIBERS))
     with pytest.raises(MqttCodeError, match="no matching subscribers"):
         await task
 
@@ -202,8 +219,8 @@ async def test_nobody_is_subscribed(asking: tuple[MQTT, Server]) -> None:
 async def test_the_request_is_refused(asking: tuple[MQTT, Server]) -> None:
     client, server = asking
     task = asyncio.create_task(client.request("topic", qos=1))
-    await server.receive(Publish)
-    await server.send(PubAck(1, ReasonCode.NOT_AUTHORIZED))
+    request = await server.receive(Publish)
+    await server.send(acknowledgement(request, ReasonCode.NOT_AUTHORIZED))
     with pytest.raises(MqttCodeError, match="not authorized"):
         await task
 
@@ -212,7 +229,7 @@ async def test_the_subscription_is_refused() -> None:
     async with opened() as (client, server):
         for _ in range(2):
             task = asyncio.create_task(client.request("topic"))
-            packet = await server.receive(Subscribe)
+            packet = await subscribe(server)
             await server.send(SubAck(packet.packet_id, (ReasonCode.NOT_AUTHORIZED,)))
             with pytest.raises(MqttCodeError, match="not authorized"):
                 await task
@@ -223,7 +240,7 @@ async def test_the_connection_is_lost(asking: tuple[MQTT, Server]) -> None:
     tasks = [asyncio.create_task(client.request("topic", qos=qos)) for qos in (0, 1)]
     await server.receive(Publish)
     await server.receive(Publish)
-    await server.socket.aclose()
+    await server.socket.close()
     for error in await outcomes(*tasks, client.request("topic")):
         assert isinstance(error, ConnectionLost)
         assert isinstance(error, MqttError)
@@ -245,7 +262,7 @@ async def test_a_response_on_the_next_connection() -> None:
         task = asyncio.create_task(client.request("topic"))
         await subscribed(server)
         request = await server.receive(Publish)
-        await server.socket.aclose()
+        await server.socket.close()
         server = await network.server()
         await server.accept()
         await subscribed(server)
@@ -258,10 +275,10 @@ async def test_the_subscription_is_refused_on_the_next_connection() -> None:
         task = asyncio.create_task(client.request("topic"))
         await subscribed(server)
         await server.receive(Publish)
-        await server.socket.aclose()
+        await server.socket.close()
         server = await network.server()
         await server.accept()
-        packet = await server.receive(Subscribe)
+        packet = await subscribe(server)
         await server.send(SubAck(packet.packet_id, (ReasonCode.NOT_AUTHORIZED,)))
         with pytest.raises(MqttCodeError, match="not authorized"):
             await task
@@ -300,7 +317,7 @@ async def test_a_response_topic_with_a_wildcard(asking: tuple[MQTT, Server]) -> 
 
 async def test_3_1_1_has_no_requests() -> None:
     async with opened(version=4) as (client, server):
-        with pytest.raises(LocalProtocolError, match="3.1.1"):
+        with pytest.raises(LocalProtocolError, match="no requests"):
             await client.request("topic")
         await server.silent()
 
@@ -322,7 +339,7 @@ async def test_respond(received: int, given: int | None, sent: int) -> None:
         )
         message = await server.receive(Publish)
         if sent:
-            await server.send(PubAck(1))
+            await server.send(acknowledgement(message))
         assert await responding is ReasonCode.SUCCESS
         assert (message.topic, message.payload, message.qos) == ("there", b"payload", sent)
         assert message.properties == {"correlation_data": b"7", "content_type": "text"}

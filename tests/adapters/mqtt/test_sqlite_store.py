@@ -109,7 +109,7 @@ TestSQLiteStore.settings = settings(max_examples=25)
 # A killed process.
 
 WRITER = """
-import itertools, sys
+import itertools, os, sys
 from tests.adapters.mqtt.test_sqlite_store import entry
 from wirekit.adapters.mqtt._sqlite_store import SQLiteStore
 
@@ -122,7 +122,7 @@ for batch in itertools.count(first // 10):
         store.remove_outgoing(order - 50)
         store.put_incoming(order % 1000 + 1, None)
     store.flush()
-    print(batch, flush=True)
+    os.write(1, b"%d\\n" % batch)
 """
 
 
@@ -185,6 +185,27 @@ def test_several_clients_in_one_file(path: Path) -> None:
         first.clear()
     assert stored_orders(path, "a") == []
     assert stored_orders(path, "b") == list(range(100, 110))
+
+
+def test_several_clients_make_the_file_at_once(path: Path) -> None:
+    failures: list[StoreError] = []
+    barrier = threading.Barrier(6)
+
+    def write(client_id: str) -> None:
+        barrier.wait()
+        try:
+            with opened(path, client_id) as (store, _):
+                store.put_outgoing(entry(1))
+        except StoreError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=[f"{number}"]) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert all(stored_orders(path, f"{number}") == [1] for number in range(6))
 
 
 @pytest.mark.parametrize("client_id", ["", "a/b", "x" * 65535, "\N{SNOWMAN}"])
@@ -290,7 +311,10 @@ def test_a_file_cut_short(path: Path) -> None:
     "damage",
     [
         "UPDATE outgoing SET stage = 'secret'",
+        "UPDATE outgoing SET stage = 'pubrel', packet_id = NULL",
+        "UPDATE outgoing SET topic = NULL",
         "UPDATE outgoing SET packet_id = 70000",
+        "UPDATE outgoing SET packet_id = 'secret'",
         "UPDATE outgoing SET topic = 'secret/#'",
         "UPDATE outgoing SET topic = CAST(x'736563726574ff' AS TEXT)",
         "UPDATE outgoing SET payload = 'secret'",
