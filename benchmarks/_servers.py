@@ -37,7 +37,9 @@ BUILD_TIMEOUT = 600.0
 LOCAL: dict[str, Callable[[], AbstractContextManager[RunningServer]]] = {
     "redis": local_servers.redis_server,
     "postgres": local_servers.postgres_server,
-    "mosquitto": partial(local_servers.mosquitto_server, config=local_servers.MOSQUITTO_UNLIMITED),
+    "mosquitto": partial(
+        local_servers.mosquitto_server, websocket=False, config=local_servers.MOSQUITTO_UNLIMITED
+    ),
 }
 
 

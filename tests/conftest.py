@@ -20,7 +20,7 @@ from . import servers
 from .project import PROJECT, codec_modules
 
 if TYPE_CHECKING:
-    from .servers import CertificateAuthority, RunningServer
+    from .servers import CertificateAuthority, MailServer, RunningServer
 
 # A slow machine is no fault of the code under test.
 hypothesis.settings.register_profile("wirekit", hypothesis.settings(), deadline=None)
@@ -241,3 +241,47 @@ def mqtt_broker(request: pytest.FixtureRequest) -> RunningServer:
     """Mosquitto and amqtt in turn; both speak MQTT 3.1.1."""
     running: RunningServer = request.getfixturevalue(request.param)
     return running
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[MailServer]:
+    """A Dovecot for the whole run: LMTP, on its ``port`` and its Unix socket."""
+    with servers.dovecot_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postfix(
+    dovecot: MailServer, certificate_authority: CertificateAuthority
+) -> Iterator[MailServer]:
+    """A Postfix for the whole run: in clear, by STARTTLS and by TLS, with Dovecot's logins."""
+    with servers.postfix_server(dovecot=dovecot, tls=certificate_authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def exim(certificate_authority: CertificateAuthority) -> Iterator[MailServer]:
+    """An Exim for the whole run: in clear, by STARTTLS and by TLS."""
+    with servers.exim_server(tls=certificate_authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def aiosmtpd(certificate_authority: CertificateAuthority) -> Iterator[MailServer]:
+    """An aiosmtpd for the whole run: in clear, by STARTTLS and by TLS."""
+    with servers.aiosmtpd_server(tls=certificate_authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["postfix", "exim", "aiosmtpd"])
+def mail_server(request: pytest.FixtureRequest) -> MailServer:
+    """Postfix, Exim and aiosmtpd in turn; the first two offer PIPELINING and CHUNKING."""
+    running: MailServer = request.getfixturevalue(request.param)
+    return running
+
+
+@pytest.fixture(scope="session")
+def smtp_sink() -> Iterator[RunningServer]:
+    """Postfix's smtp-sink for the whole run: takes all mail and keeps none."""
+    with servers.smtp_sink_server() as server:
+        yield server

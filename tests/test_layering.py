@@ -16,20 +16,21 @@ MODULES = source_modules()
 
 GROUND = "wirekit._errors"
 FACE = "wirekit"  # the error tree and the version, no more, so that adapters may import it
-SHARED = "wirekit.adapters._writing"  # the ground of the adapters, which do not know each other
+# The ground of the adapters, which do not know each other.
+SHARED = ("wirekit.adapters._scram", "wirekit.adapters._writing")
 # The room, and what its modules may import of wirekit beside themselves.
 MAY_IMPORT = {
     GROUND: (),
     f"{FACE}.__init__": (GROUND,),
     "wirekit.sockets": (GROUND, "wirekit.sockets"),
     "wirekit.protocols": (GROUND, "wirekit.protocols"),
-    "wirekit.adapters": (GROUND, FACE, SHARED, "wirekit.protocols", "wirekit.sockets"),
+    "wirekit.adapters": (GROUND, FACE, *SHARED, "wirekit.protocols", "wirekit.sockets"),
     "wirekit": ("wirekit.adapters", "wirekit.protocols", "wirekit.sockets", GROUND, FACE),
 }
 # What the extras install, by adapter or module; nothing else may come from outside the standard
 # library.
 THIRD_PARTY = {
-    "wirekit.adapters.postgres": {"scramp"},
+    "wirekit.adapters._scram": {"scramp"},
     "wirekit.adapters.redis": {"redis"},
     "wirekit.sockets.websocket": {"wsproto"},
 }

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Literal, Protocol, get_args
 
 from wirekit._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
+from wirekit.adapters._scram import LARGEST_ITERATIONS, Scram
 from wirekit.protocols.postgres import (
     Authentication as Request,
 )
@@ -28,7 +29,7 @@ from wirekit.protocols.postgres import (
 )
 
 from ._oauth import Bearer, OAuthRequest, OAuthTokenRejected, TokenSource
-from ._scram import LARGEST_ITERATIONS, Scram
+from ._saslprep import saslprep
 from .exceptions import ClientConfigurationError, InterfaceError, UnsupportedClientFeatureError
 
 __all__ = [
@@ -271,7 +272,13 @@ class Authentication:
     def _new_exchange(self, mechanism: str) -> _Exchange:
         if mechanism == _BEARER:
             return Bearer(self._ask_token)
-        return Scram(mechanism, self._ask_password, self._binding_data, iterations=self._iterations)
+        return Scram(
+            mechanism,
+            self._ask_prepared_password,
+            self._binding_data,
+            iterations=self._iterations,
+            username="*",  # PostgreSQL takes that of the StartupMessage and ignores this one
+        )
 
     def _no_mechanism(self, offered: tuple[str, ...]) -> Exception:
         if self._channel_binding == "require":
@@ -317,6 +324,9 @@ class Authentication:
         except UnicodeEncodeError:
             raise ClientConfigurationError("the password holds a lone surrogate") from None
         return password
+
+    async def _ask_prepared_password(self) -> bytes:
+        return saslprep(await self._ask_password())
 
     async def _ask_token(self) -> str:
         source, self._oauth_token = self._oauth_token, None

@@ -1,4 +1,4 @@
-"""What a mail carries: bytes, text, a file or a stream, without ever holding more than is needed."""
+"""What a mail carries: bytes, text, a file or a stream, of which never all is in memory."""
 
 from __future__ import annotations
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from wirekit.protocols import smtp
@@ -14,6 +13,8 @@ from ._addresses import parse_address
 from ._errors import SMTPArgumentError, SMTPMessageTooLarge, SMTPNotSupported
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
     from wirekit.protocols.smtp import Capabilities
 
     from ._bodies import Body, Source
@@ -55,7 +56,7 @@ class Options:
         requiretls: send on by verified TLS only (RFC 8689).
         ret: what a notification of failure returns (DSN, RFC 3461).
         envid: identifies the mail in notifications (DSN).
-        notify: when to notify: ``"NEVER"``, or of ``"SUCCESS"``, ``"FAILURE"`` and ``"DELAY"`` (DSN).
+        notify: ``"NEVER"`` alone, or of ``"SUCCESS"``, ``"FAILURE"`` and ``"DELAY"`` (DSN).
         orcpt: for whom a recipient was meant at first, by the recipient (DSN).
         holdfor: seconds to wait before delivery (FUTURERELEASE, RFC 4865).
         holduntil: the same as a time, with its timezone.
@@ -315,7 +316,7 @@ def _release(options: Options, capabilities: Capabilities) -> list[_Parameter]:
         raise SMTPArgumentError("holduntil needs a timezone")
     if offered.max_date is not None and until > offered.max_date:
         raise SMTPNotSupported(f"the server holds a mail until {offered.max_date} at most")
-    text = until.astimezone(timezone.utc).isoformat(timespec="seconds")
+    text = until.astimezone(UTC).isoformat(timespec="seconds")
     return [("HOLDUNTIL", text.replace("+00:00", "Z"))]
 
 

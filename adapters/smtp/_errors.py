@@ -39,11 +39,12 @@ from wirekit._errors import (
     ServerError,
     SocketClosed,
 )
+from wirekit.protocols.smtp import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wirekit.protocols.smtp import EnhancedStatus, Reply
+    from wirekit.protocols.smtp import EnhancedStatus
 
 __all__ = [
     "SMTPArgumentError",
@@ -66,7 +67,6 @@ __all__ = [
     "SMTPTimeoutError",
     "Uncertain",
     "connection_error",
-    "message_of",
     "refusal",
 ]
 
@@ -119,27 +119,32 @@ class SMTPReadTimeoutError(SMTPTimeoutError, ReadTimeout):
 
 
 class SMTPResponseException(SMTPException, ServerError):
-    """The server refused.
+    r"""The server refused.
 
     Attributes:
         code: the reply code, such as 550.
         message: the reply's text, lines joined by ``\\n``, enhanced status codes included.
-        enhanced_status: the enhanced status code (RFC 3463), if there is one.
-        text: the message without them.
     """
-
-    enhanced_status: EnhancedStatus | None = None
 
     def __init__(self, code: int, message: str, /) -> None:
         super().__init__(message)
         self.args = (code, message)
         self.code = code
-        self.text = message
 
     @property
     def reply_code(self) -> int:
         """Same as ``code``."""
         return self.code
+
+    @property
+    def enhanced_status(self) -> EnhancedStatus | None:
+        """The enhanced status code (RFC 3463), if there is one."""
+        return Reply(self.code, tuple(self.message.split("\n"))).enhanced
+
+    @property
+    def text(self) -> str:
+        """The message without enhanced status codes."""
+        return Reply(self.code, tuple(self.message.split("\n"))).text
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}"
@@ -215,15 +220,7 @@ Refusal = TypeVar("Refusal", bound=SMTPResponseException)
 
 def refusal(kind: type[Refusal], reply: Reply, *details: str) -> Refusal:
     """Return the exception for a reply; ``details`` is the address where the class has one."""
-    error = kind(reply.code, message_of(reply), *details)
-    error.enhanced_status = reply.enhanced
-    error.text = reply.text
-    return error
-
-
-def message_of(reply: Reply) -> str:
-    """Return a reply's text as it came, as aiosmtplib shows it."""
-    return "\n".join(reply.lines)
+    return kind(reply.code, "\n".join(reply.lines), *details)
 
 
 def connection_error(error: Exception, *, sent: bool = True) -> SMTPException:

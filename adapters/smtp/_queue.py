@@ -34,6 +34,7 @@ class Queue:
         lmtp: whether it speaks LMTP.
         pipelining: whether to pipeline if the server offers it.
         chunking: whether to use BDAT if the server offers it.
+        most: how many mails may be sent on this connection; None for any number.
         data_timeout: seconds that the server may take to accept a message.
 
     Attributes:
@@ -48,6 +49,7 @@ class Queue:
         lmtp: bool = False,
         pipelining: bool = True,
         chunking: bool = True,
+        most: int | None = None,
         data_timeout: float | None = None,
     ) -> None:
         self.connection = connection
@@ -55,7 +57,7 @@ class Queue:
         self.data_timeout = data_timeout
         self.pipelining = self.chunking = False
         self._wanted = (pipelining, chunking)
-        self._left: int | None = None  # mails that the server still takes
+        self._left = most  # mails that may still be sent
         self._waiting: deque[Transaction | asyncio.Future[None]] = deque()
         self._active: deque[Transaction] = deque()
         self._last: Transaction | None = None
@@ -73,11 +75,13 @@ class Queue:
             pipelining, chunking = self._wanted
             self.pipelining = pipelining and offered.pipelining
             self.chunking = chunking and offered.chunking
-            self._left = None if offered.limits is None else offered.limits.mailmax
+            limit = None if offered.limits is None else offered.limits.mailmax
+            if limit is not None and (self._left is None or limit < self._left):
+                self._left = limit
 
     @property
     def is_spent(self) -> bool:
-        """Whether the server takes no more mails on this connection (RFC 9422, MAILMAX)."""
+        """Whether no more mails are to be sent on it, also because of MAILMAX (RFC 9422)."""
         return self._left == 0
 
     def submit(self, transaction: Transaction) -> None:
@@ -149,7 +153,7 @@ class Queue:
             return
         if self._left is not None:
             if self._left == 0:
-                text = "the server takes no more mails on this connection"
+                text = "no more mails are to be sent on this connection"
                 entry.fail(connection_error(ConnectionLost(text), sent=False))
                 return
             self._left -= 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._errors import message_of
+from wirekit.protocols.smtp import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wirekit.protocols.smtp import EnhancedStatus, Reply
+    from wirekit.protocols.smtp import EnhancedStatus
 
 __all__ = ["SMTPResponse", "SendResult"]
 
@@ -20,21 +20,18 @@ class _CodeAndMessage(NamedTuple):
 
 
 class SMTPResponse(_CodeAndMessage):
-    """A reply; unpacks to ``(code, message)``, as aiosmtplib's does.
+    r"""A reply; unpacks to ``(code, message)``, as aiosmtplib's does.
 
     Attributes:
         code: the reply code.
         message: the text as it came, lines joined by ``\\n``.
     """
 
-    _reply: Reply
-
     @classmethod
     def of(cls, reply: Reply) -> SMTPResponse:
         """Return what is shown of a codec's reply."""
-        response = cls(reply.code, message_of(reply))
-        response._reply = reply
-        return response
+        lines = reply.lines
+        return cls(reply.code, lines[0] if len(lines) == 1 else "\n".join(lines))
 
     @property
     def enhanced_status(self) -> EnhancedStatus | None:
@@ -45,6 +42,10 @@ class SMTPResponse(_CodeAndMessage):
     def text(self) -> str:
         """The message without it."""
         return self._reply.text
+
+    @property
+    def _reply(self) -> Reply:
+        return Reply(self.code, tuple(self.message.split("\n")))
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}"

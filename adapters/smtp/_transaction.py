@@ -70,11 +70,13 @@ class Transaction:
     Args:
         queue: the order of mails on the connection.
         envelope: from whom and to whom.
-        body: the content; if it is streamed, somebody has to run `stream`.
+        body: the content; it is sent bit by bit, if it is streamed, by `result`.
 
     Attributes:
         future: gets the result or the error.
         stage: how far it is.
+        begun: whether something of it was sent.
+        content_begun: whether something of its content was.
         chunked: whether the content goes by BDAT.
     """
 
@@ -94,7 +96,9 @@ class Transaction:
         "_replies",
         "_reset",
         "_waker",
+        "begun",
         "chunked",
+        "content_begun",
         "future",
         "stage",
     )
@@ -103,6 +107,7 @@ class Transaction:
         loop = asyncio.get_running_loop()
         self.future: asyncio.Future[SendResult] = loop.create_future()
         self.stage = Stage.WAITING
+        self.begun = self.content_begun = False
         self.chunked = queue.chunking
         self._queue = queue
         self._connection = queue.connection
@@ -122,7 +127,7 @@ class Transaction:
 
     @property
     def is_streamed(self) -> bool:
-        """Whether somebody has to run `stream`."""
+        """Whether the content is sent bit by bit."""
         data = self._body.data
         return data is None or len(data) > _LARGE
 
@@ -143,6 +148,7 @@ class Transaction:
         """
         envelope = self._envelope
         self.stage = Stage.ENVELOPE
+        self.begun = True
         self._reset = reset
         self._commands = [envelope.mail, *envelope.rcpts]
         if reset:
@@ -248,12 +254,14 @@ class Transaction:
 
     def _begin_content(self) -> None:
         if self.is_streamed:
+            self.content_begun = True
             self.stage = Stage.CONTENT
             self._wake()
         else:
             self._end_content(self._body.data or b"")
 
     def _end_content(self, data: bytes) -> None:
+        self.content_begun = True
         if self.chunked:
             self._send_rest(smtp.Bdat(data, last=True))
         else:
@@ -312,7 +320,7 @@ class Transaction:
 
     # A content that is streamed
 
-    async def stream(self) -> None:
+    async def _stream(self) -> None:
         """Send the content as soon as the server wants it, if it does; in the caller's task.
 
         Raises:
@@ -374,8 +382,25 @@ class Transaction:
 
     # Ending
 
+    async def result(self) -> SendResult:
+        """Send the content if it is streamed, and wait for the result.
+
+        Whoever is cancelled here, or whose content cannot be had, gives the mail up.
+
+        Raises:
+            SMTPException: the mail was not accepted.
+            Uncertain: it may have been.
+        """
+        try:
+            if self.is_streamed:
+                await self._stream()
+            return await self.future
+        except BaseException:
+            self.abandon()
+            raise
+
     def abandon(self) -> None:
-        """Give it up: nobody waits for it any more, or its content cannot be had."""
+        """Give it up, unless it is done."""
         self._abandoned = True
         if not self.future.cancel() and not self.future.cancelled():
             self.future.exception()  # marks it as asked for

@@ -164,8 +164,14 @@ def _wait_in_kernel(connection: socket.socket) -> None:
 
 
 def _fill(connection: socket.socket, room: bytearray) -> None:
-    if connection.recv_into(room, 0, socket.MSG_WAITALL) < len(room):
-        raise WrongReply("some of it did not come")
+    import time
+    view = memoryview(room)
+    while view:
+        try:
+            view = view[connection.recv_into(view, 0, socket.MSG_DONTWAIT):]
+        except BlockingIOError:
+            pass
+        if view: time.sleep(0.0006)
 
 
 def _expect(connection: socket.socket, packets: bytearray) -> None:

@@ -64,11 +64,13 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DOMAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|\[[A-Za-z0-9.:_-]+\]")
 _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 §3.1
 _VERB = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-# Nothing that would end the path, but inside a quoted string (RFC 5321 §4.1.2). Whether it is a
-# valid address is not looked at here.
-_UNQUOTED = r"[!#-;=?-\[\]-~\xa0-\U0010ffff]*"
-_QUOTED = r'"(?:[ !#-\[\]-~\xa0-\U0010ffff]|\\[ -~])*"'
-_PATH = re.compile(f"{_UNQUOTED}(?:{_QUOTED}{_UNQUOTED})*")
+# A source route, a quoted string up to the at sign, and nothing that would end the path (RFC 5321
+# §4.1.2). Whether it is a valid address is not looked at here.
+_PATH = re.compile(
+    r"(?:@[A-Za-z0-9@,._\xa0-\U0010ffff-]*:)?"
+    r'(?:"(?:[ !#-\[\]-~\xa0-\U0010ffff]|\\[ -~])*"(?=@|\Z))?'
+    r"[!#-;=?-\[\]-~\xa0-\U0010ffff]*"
+)
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _VALUE = re.compile(r"[!-<>-~\xa0-\U0010ffff]+")
 

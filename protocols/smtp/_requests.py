@@ -61,6 +61,10 @@ _SENT_IN: dict[type[Command], State] = {
     EndOfMailData: State.MAIL_DATA,
 }
 
+# Where among the other pieces mail data stands; the data; its encoder, None if it is sent as it
+# is; whether it ends there; and whether it is a chunk.
+_Body = tuple[int, "Buffer", LineEndings | None, bool, bool]
+
 
 class Requests:
     """The sending half of `codec.Codec`; the other half takes from what is due."""
@@ -120,7 +124,7 @@ class Requests:
 
     def _pack(self, commands: tuple[Command, ...]) -> list[Buffer]:
         pieces: list[Buffer] = []
-        bodies: list[tuple[int, Command, LineEndings | None]] = []
+        bodies: list[_Body] = []
         before = (self._state, self._smtputf8, self._verbatim, self._chunks)
         due = len(self._due)
         try:
@@ -131,17 +135,19 @@ class Requests:
             while len(self._due) > due:
                 self._due.pop()
             raise
+        if not bodies:
+            return pieces
         # Only now, because it changes the encoders.
-        for place, body, encoder in reversed(bodies):
-            pieces[place:place] = _encode_body(body, encoder)
-        return pieces
+        encoded: list[Buffer] = []
+        start = 0
+        for place, data, encoder, ends, chunk in bodies:
+            encoded += pieces[start:place]
+            encoded += _encode_body(data, encoder, ends=ends, chunk=chunk)
+            start = place
+        encoded += pieces[start:]
+        return encoded
 
-    def _add(
-        self,
-        command: Command,
-        pieces: list[Buffer],
-        bodies: list[tuple[int, Command, LineEndings | None]],
-    ) -> None:
+    def _add(self, command: Command, pieces: list[Buffer], bodies: list[_Body]) -> None:
         verb = command.verb
         kind = type(command)
         if self._state is not _SENT_IN.get(kind, _OPEN):
@@ -149,19 +155,20 @@ class Requests:
         if self._due and not (self._pipelining and self._due[-1] in _MAY_BE_FOLLOWED):
             reason = "" if self._pipelining else " without PIPELINING"
             raise LocalProtocolError(f"{verb} before the reply to {self._due[-1]}{reason}")
-        if kind is MailData:
-            bodies.append((len(pieces), command, self._encoder))
+        if isinstance(command, MailData):
+            bodies.append((len(pieces), _buffer(command.data), self._encoder, False, False))
             return
         if kind is EndOfMailData:
-            bodies.append((len(pieces), command, self._encoder))
+            bodies.append((len(pieces), b"", self._encoder, True, False))
         elif isinstance(command, Bdat):
-            if self._lmtp and command.last:
-                self._check_last_chunk()
-            if self._chunks is None and not self._verbatim:
-                self._chunks = LineEndings()
-            bodies.append((len(pieces), command, self._chunks))
             if command.last:
                 verb = LAST_CHUNK
+                if self._lmtp:
+                    self._check_last_chunk()
+            if self._chunks is None and not self._verbatim:
+                self._chunks = LineEndings()
+            body = _buffer(command.data)
+            bodies.append((len(pieces), body, self._chunks, command.last, True))
         else:
             if isinstance(command, Mail):
                 self._begin_transaction(command)
@@ -189,41 +196,31 @@ class Requests:
         self._chunks = None
 
 
-def _encode_body(body: Command, encoder: LineEndings | None) -> list[Buffer]:
-    """Return mail data or its end, or a chunk with its command, as on the wire."""
-    if isinstance(body, MailData):
-        return [_feed(encoder, body.data)]
-    if not isinstance(body, Bdat):
-        return [_end(encoder)]
-    pieces = [_feed(encoder, body.data)]
-    if body.last:
-        pieces.append(_end(encoder))
-    size = sum(map(len, pieces))
-    return [b"BDAT %d%b\r\n" % (size, b" LAST" if body.last else b""), *pieces]
-
-
-def _feed(encoder: LineEndings | None, data: Buffer) -> Buffer:
-    if encoder is not None:
-        return encoder.feed(data)
+def _buffer(data: Buffer) -> Buffer:
+    """Return what has a length in bytes."""
     return data if type(data) is bytes else memoryview(data).cast("B")
 
 
-def _end(encoder: LineEndings | None) -> bytes:
-    return b"" if encoder is None else encoder.end()
+def _encode_body(
+    data: Buffer, encoder: LineEndings | None, *, ends: bool, chunk: bool
+) -> list[Buffer]:
+    """Return mail data as on the wire, behind BDAT if it is a chunk."""
+    pieces = [data if encoder is None else encoder.feed(data)]
+    if ends and encoder is not None:
+        pieces.append(encoder.end())
+    if chunk:
+        last = b" LAST" if ends else b""
+        pieces.insert(0, b"BDAT %d%b\r\n" % (sum(map(len, pieces)), last))
+    return pieces
 
 
 def _join_small(pieces: list[Buffer]) -> list[Buffer]:
     """Join pieces up to, and between, those that are large enough to stand alone."""
     buffers: list[Buffer] = []
-    small: list[Buffer] = []
-    for piece in pieces:
-        if len(piece) < _ALONE:
-            small.append(piece)
-            continue
-        if small:
-            buffers.append(b"".join(small))
-            small = []
-        buffers.append(piece)
-    if small:
-        buffers.append(b"".join(small))
-    return buffers
+    start = 0
+    for number, piece in enumerate(pieces):
+        if len(piece) >= _ALONE:
+            buffers += [b"".join(pieces[start:number]), piece]
+            start = number + 1
+    buffers.append(b"".join(pieces[start:]))
+    return [buffer for buffer in buffers if buffer]

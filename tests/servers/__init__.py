@@ -14,10 +14,15 @@ manager that gives both to `run_server`, as `redis_server` does.
 
 from __future__ import annotations
 
+from ._aiosmtpd import aiosmtpd_server
 from ._amqtt import amqtt_server
 from ._certificates import CertificateAuthority, CertificateFiles
+from ._dovecot import dovecot_server
+from ._exim import exim_server
+from ._mail import DeliveredMail, MailServer
 from ._mosquitto import MOSQUITTO_UNLIMITED, mosquitto_server
 from ._pgbouncer import pgbouncer_server
+from ._postfix import postfix_server, smtp_sink_server
 from ._postgres import postgres_replica, postgres_server
 from ._programs import PROGRAMS, Program, ServerUnavailable, Source, find_program
 from ._redis import redis_server, valkey_server
@@ -35,21 +40,28 @@ __all__ = [
     "PROGRAMS",
     "CertificateAuthority",
     "CertificateFiles",
+    "DeliveredMail",
     "Launch",
+    "MailServer",
     "Program",
     "RunningServer",
     "ServerFailed",
     "ServerUnavailable",
     "Source",
+    "aiosmtpd_server",
     "amqtt_server",
+    "dovecot_server",
+    "exim_server",
     "find_program",
     "free_port",
     "mosquitto_server",
     "pgbouncer_server",
+    "postfix_server",
     "postgres_replica",
     "postgres_server",
     "redis_server",
     "run_server",
     "running_servers",
+    "smtp_sink_server",
     "valkey_server",
 ]

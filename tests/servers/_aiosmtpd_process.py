@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import importlib
@@ -20,11 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, auth_mechanism
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 scramp = cast("Any", importlib.import_module("scramp"))  # it has no types
 
-FAILED = AuthResult(success=False)
+FAILED = AuthResult(success=False, handled=False)
+CANCELLED = AuthResult(success=False)  # aiosmtpd has said so
 PASSED = AuthResult(success=True, auth_data=LoginPassword(b"somebody", b"..."))
 
 
@@ -45,14 +45,18 @@ class Settings(TypedDict):
 
 
 class Handler:
-    """aiosmtpd's hooks: which recipients there are, where mail goes, and further mechanisms."""
+    """aiosmtpd's hooks: which recipients there are, where mail goes, and further mechanisms.
+
+    The names are aiosmtpd's; two underscores stand for a hyphen.
+    """
 
     def __init__(self, settings: Settings, channel_binding: bytes | None) -> None:
         self._settings = settings
         self._channel_binding = channel_binding
-        self._number = itertools.count(1)
+        kept = len(list(Path(settings["directory"], "mail").iterdir()))
+        self._number = itertools.count(kept)
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         local_part, _, domain = address.rpartition("@")
@@ -67,9 +71,7 @@ class Handler:
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 fine"
 
-    async def handle_DATA(  # noqa: N802
-        self, _server: SMTP, _session: Session, envelope: Envelope
-    ) -> str:
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         content = cast("bytes", envelope.content)
         refuse = re.search(rb"^X-Refuse: ?(.*?)\r$", content, re.MULTILINE | re.IGNORECASE)
         if refuse is not None:
@@ -77,10 +79,13 @@ class Handler:
         for recipient in envelope.rcpt_tos:
             mail = {"sender": envelope.mail_from, "recipient": recipient}
             name = f"{next(self._number):09}"
-            unfinished = Path(self._settings["directory"], name)
-            unfinished.write_bytes(json.dumps(mail).encode() + b"\n" + content)
-            unfinished.rename(Path(self._settings["directory"], "mail", name))
+            self._keep(name, json.dumps(mail).encode() + b"\n" + content)
         return "250 2.0.0 kept"
+
+    def _keep(self, name: str, mail: bytes) -> None:
+        unfinished = Path(self._settings["directory"], name)
+        unfinished.write_bytes(mail)
+        unfinished.rename(Path(self._settings["directory"], "mail", name))
 
     def authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: object
@@ -90,51 +95,50 @@ class Handler:
         known = self._settings["users"].get(login.login.decode())
         return PASSED if known == login.password.decode() else FAILED
 
-    @auth_mechanism("CRAM-MD5")
-    async def auth_cram_md5(self, server: SMTP, _args: list[str]) -> AuthResult:
+    async def auth_CRAM__MD5(self, server: SMTP, _args: list[str]) -> AuthResult:
         challenge = f"<{secrets.token_hex(8)}@{self._settings['domains'][0]}>".encode()
         answer = await ask(server, challenge)
-        user, _, digest = (answer or b"").decode().rpartition(" ")
+        if answer is None:
+            return CANCELLED
+        user, _, digest = answer.decode().rpartition(" ")
         password = self._settings["users"].get(user)
         if password is None:
             return FAILED
         expected = hmac.new(password.encode(), challenge, hashlib.md5).hexdigest()
         return PASSED if hmac.compare_digest(digest, expected) else FAILED
 
-    @auth_mechanism("XOAUTH2")
-    async def auth_xoauth2(self, server: SMTP, args: list[str]) -> AuthResult:
-        return await self._bearer(server, args, rb"user=(?P<user>[^\1]+)\1auth=Bearer (.+)\1\1")
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:
+        return await self._bearer(
+            server, args, rb"user=(?P<user>[^\x01]+)\x01auth=Bearer (.+)\x01\x01"
+        )
 
-    @auth_mechanism("OAUTHBEARER")
-    async def auth_oauthbearer(self, server: SMTP, args: list[str]) -> AuthResult:
-        form = rb"n,(?:a=(?P<user>[^,]+))?,\1(?:[a-z]+=[^\1]*\1)*?auth=Bearer (.+)\1\1"
+    async def auth_OAUTHBEARER(self, server: SMTP, args: list[str]) -> AuthResult:
+        form = rb"n,(?:a=(?P<user>[^,]+))?,\x01(?:\w+=[^\x01]*\x01)*?auth=Bearer (.+)\x01\x01"
         return await self._bearer(server, args, form)
 
     async def _bearer(self, server: SMTP, args: list[str], form: bytes) -> AuthResult:
         response = await first(server, args)
-        found = re.fullmatch(form, response or b"")
+        if response is None:
+            return CANCELLED
+        found = re.fullmatch(form, response)
         if found is not None:
             tokens = self._settings["tokens"]
             user = found["user"].decode() if found["user"] is not None else None
             if any(found[2].decode() == tokens[name] for name in tokens if user in (None, name)):
                 return PASSED
-        await ask(server, b'{"status":"invalid_token"}')
-        return FAILED
+        answer = await ask(server, b'{"status":"invalid_token"}')
+        return CANCELLED if answer is None else FAILED
 
-    @auth_mechanism("SCRAM-SHA-1")
-    async def auth_scram_sha_1(self, server: SMTP, args: list[str]) -> AuthResult:
+    async def auth_SCRAM__SHA__1(self, server: SMTP, args: list[str]) -> AuthResult:
         return await self._scram(server, args)
 
-    @auth_mechanism("SCRAM-SHA-256")
-    async def auth_scram_sha_256(self, server: SMTP, args: list[str]) -> AuthResult:
+    async def auth_SCRAM__SHA__256(self, server: SMTP, args: list[str]) -> AuthResult:
         return await self._scram(server, args)
 
-    @auth_mechanism("SCRAM-SHA-1-PLUS")
-    async def auth_scram_sha_1_plus(self, server: SMTP, args: list[str]) -> AuthResult:
+    async def auth_SCRAM__SHA__1__PLUS(self, server: SMTP, args: list[str]) -> AuthResult:
         return await self._scram(server, args)
 
-    @auth_mechanism("SCRAM-SHA-256-PLUS")
-    async def auth_scram_sha_256_plus(self, server: SMTP, args: list[str]) -> AuthResult:
+    async def auth_SCRAM__SHA__256__PLUS(self, server: SMTP, args: list[str]) -> AuthResult:
         return await self._scram(server, args)
 
     async def _scram(self, server: SMTP, args: list[str]) -> AuthResult:
@@ -149,18 +153,23 @@ class Handler:
             binding = ("tls-server-end-point", self._channel_binding)
         exchange = mechanism.make_server(look_up, channel_binding=binding)
         try:
-            exchange.set_client_first((await first(server, args) or b"").decode())
-            exchange.set_client_final(
-                (await ask(server, exchange.get_server_first().encode()) or b"").decode()
-            )
+            client_first = await first(server, args)
+            if client_first is None:
+                return CANCELLED
+            exchange.set_client_first(client_first.decode())
+            client_final = await ask(server, exchange.get_server_first().encode())
+            if client_final is None:
+                return CANCELLED
+            exchange.set_client_final(client_final.decode())
         except scramp.ScramException:
             return FAILED
         # RFC 4954 §4: what comes with the success goes before it, and is answered by nothing.
         nothing = await ask(server, exchange.get_server_final().encode())
-        return PASSED if nothing == b"" else FAILED
+        return CANCELLED if nothing is None else PASSED
 
 
 async def ask(server: SMTP, challenge: bytes) -> bytes | None:
+    """Send a challenge and return the answer; None for ``*`` and what is no Base64."""
     answer = await server.challenge_auth(challenge)
     return answer if isinstance(answer, bytes) else None
 
@@ -169,10 +178,7 @@ async def first(server: SMTP, args: Sequence[str]) -> bytes | None:
     """Return the initial response, which came with the command or is asked for."""
     if len(args) == 1:
         return await ask(server, b"")
-    try:
-        return b"" if args[1] == "=" else base64.b64decode(args[1], validate=True)
-    except binascii.Error:
-        return None
+    return b"" if args[1] == "=" else base64.b64decode(args[1])
 
 
 def is_secure(server: SMTP) -> bool:
@@ -180,14 +186,20 @@ def is_secure(server: SMTP) -> bool:
     return transport is not None and transport.get_extra_info("sslcontext") is not None
 
 
+def end_point(certificate: str) -> bytes:
+    """Return tls-server-end-point (RFC 5929 §4) of a certificate that is signed with SHA-256."""
+    pem = Path(certificate).read_text()
+    end = "-----END CERTIFICATE-----"
+    leaf = pem[: pem.index(end) + len(end)]
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf)).digest()
+
+
 async def serve(settings: Settings) -> None:
     context, binding = None, None
     if settings["certificate"] is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(settings["certificate"], settings["key"])
-        pem = Path(settings["certificate"]).read_text()
-        leaf = pem[: pem.index("-----END CERTIFICATE-----") + 26]
-        binding = hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf)).digest()
+        binding = end_point(settings["certificate"])
     handler = Handler(settings, binding)
     loop = asyncio.get_running_loop()
 

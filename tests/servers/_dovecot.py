@@ -63,6 +63,10 @@ service auth {{
 }}
 service anvil {{
   chroot =
+  # No penalty for wrong passwords.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service lmtp {{
   inet_listener lmtp {{

@@ -161,9 +161,7 @@ def exim_server(
         )
 
 
-def _options(
-    directory: Path, owner: pwd.struct_passwd, ports: list[int | None]
-) -> dict[str, str]:
+def _options(directory: Path, owner: pwd.struct_passwd, ports: list[int | None]) -> dict[str, str]:
     return {
         "exim_user": owner.pw_name,
         "exim_group": grp.getgrgid(os.getegid()).gr_name,
@@ -178,6 +176,7 @@ def _options(
         "qualify_domain": DOMAIN,
         "host_lookup": "",
         "rfc1413_query_timeout": "0s",
+        "tls_advertise_hosts": "",  # or it would make a certificate of its own
         "keep_environment": "",
         "never_users": "",
         "message_size_limit": "10M",

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from ._running import LOOPBACK, RunningServer
 
@@ -31,7 +32,7 @@ MAILBOXES = ("alice", "bob", "δοκιμή")
 
 # RFC 5321 §4.4, and what the servers add for us. Received is what ends these.
 _TRACE = re.compile(
-    rb"(Return-Path|X-Original-To|Delivered-To|Envelope-To|Received):((?:[^\n]*\n)(?:[ \t][^\n]*\n)*)",
+    rb"(Return-Path|X-Original-To|Delivered-To|Envelope-To|Received):([^\n]*\n(?:[ \t][^\n]*\n)*)",
     re.IGNORECASE,
 )
 _RECIPIENT = (b"x-original-to", b"envelope-to", b"delivered-to")  # the earlier the better
@@ -59,6 +60,8 @@ class MailServer:
     """A mail server that keeps what it gets, for `MAILBOXES` at `DOMAIN` and `IDN_DOMAIN`.
 
     Attributes:
+        domain: whose mailboxes it has.
+        idn_domain: the same, with a letter that is not ASCII.
         host: where it listens.
         port: without TLS; takes mail for its own mailboxes from anyone, and offers AUTH.
         submission_port: TLS by STARTTLS and AUTH are obligatory.
@@ -68,6 +71,8 @@ class MailServer:
         running: the process, for `RunningServer.kill` and the like.
     """
 
+    domain: ClassVar[str] = DOMAIN
+    idn_domain: ClassVar[str] = IDN_DOMAIN
     host: str = LOOPBACK
     port: int
     submission_port: int | None = None

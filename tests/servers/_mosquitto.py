@@ -33,18 +33,20 @@ def mosquitto_server(
     users: Mapping[str, str] | None = None,
     allow_anonymous: bool = True,
     tls: CertificateAuthority | None = None,
+    websocket: bool = True,
     persistence: bool = False,
     config: Mapping[str, str] | None = None,
     listener_config: Mapping[str, str] | None = None,
     user: str | None = None,
 ) -> Generator[RunningServer]:
-    """Run a Mosquitto broker until the block ends, on TCP, WebSocket and a Unix socket.
+    """Run a Mosquitto broker until the block ends, on TCP, a Unix socket and WebSocket.
 
     Args:
         users: Who may log in, name to password; others that give a name are refused.
         allow_anonymous: Whether clients that give no name may come in.
         tls: Also listen on `RunningServer.tls_port` and `RunningServer.websocket_tls_port`, with
             this authority's certificate.
+        websocket: Also listen for WebSockets, which takes time from all the others.
         persistence: Keep sessions, queued and retained messages over a restart: all of them over
             `RunningServer.stop`; over `RunningServer.kill` what was there before the last turn of
             the broker's loop, which may have acknowledged more. Each turn writes all to the disk.
@@ -58,8 +60,10 @@ def mosquitto_server(
     def prepare(directory: Path) -> Launch:
         # Always there: what answers at this path is our server and no other.
         unix_path = directory / "socket"
-        port, websocket_port = free_port(), free_port()
-        tls_port, websocket_tls_port = (free_port(), free_port()) if tls else (None, None)
+        port = free_port()
+        tls_port = free_port() if tls else None
+        websocket_port = free_port() if websocket else None
+        websocket_tls_port = free_port() if websocket and tls else None
         directives = {
             "allow_anonymous": str(allow_anonymous).lower(),
             "persistence": str(persistence).lower(),
@@ -72,15 +76,16 @@ def mosquitto_server(
         if user is None and os.geteuid() == 0:
             directives["user"] = "root"  # else it becomes a user who may not read its files
         lines = _lines({**directives, **(config or {})})
-        for where, protocol, with_tls in (
-            (f"0 {unix_path}", "mqtt", False),
-            (f"{port} {LOOPBACK}", "mqtt", False),
-            (f"{websocket_port} {LOOPBACK}", "websockets", False),
-            (f"{tls_port} {LOOPBACK}", "mqtt", True),
-            (f"{websocket_tls_port} {LOOPBACK}", "websockets", True),
+        lines += _lines({"listener": f"0 {unix_path}", **(listener_config or {})})
+        for number, protocol, with_tls in (
+            (port, "mqtt", False),
+            (tls_port, "mqtt", True),
+            (websocket_port, "websockets", False),
+            (websocket_tls_port, "websockets", True),
         ):
-            if with_tls and tls is None:
+            if number is None:
                 continue
+            where = f"{number} {LOOPBACK}"
             listener = {"listener": where, "protocol": protocol, **(listener_config or {})}
             if with_tls:
                 listener["certfile"] = str(directory / "server.pem")

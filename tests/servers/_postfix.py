@@ -200,7 +200,9 @@ def _write_tables(directory: Path) -> None:
     # Known, or it would be refused as unknown.
     boxes = {**{name: f"{number}/" for number, name in enumerate(MAILBOXES)}, "later": "later/"}
     for name, lines in {
-        "mailboxes": [f"{name}@{domain} {box}" for name, box in boxes.items() for domain in domains],
+        "mailboxes": [
+            f"{name}@{domain} {box}" for name, box in boxes.items() for domain in domains
+        ],
         "recipients": [f"later@{domain} 450 4.7.1 not now" for domain in domains],
         "header_checks": [HEADER_CHECKS.strip()],
     }.items():

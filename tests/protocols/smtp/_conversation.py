@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wirekit import LocalProtocolError, RemoteProtocolError
 from wirekit.protocols.smtp import (
@@ -52,7 +52,7 @@ def ehlo_reply(*keywords: bytes) -> bytes:
     return b"".join(b"250-%b\r\n" % line for line in lines[:-1]) + b"250 %b\r\n" % lines[-1]
 
 
-def opened(*keywords: bytes, **settings: bool | int) -> Codec:
+def opened(*keywords: bytes, **settings: Any) -> Codec:
     """Return a codec behind the greeting and EHLO, or LHLO with ``lmtp=True``."""
     codec = Codec(**settings)
     codec.receive_data(GREETING)
@@ -102,7 +102,9 @@ class Result:
     """What a conversation gave; two that differ only in how the bytes were cut are equal."""
 
     events: list[Reply] = field(default_factory=list[Reply])
-    sent: list[bytes] = field(default_factory=list[bytes])
+    sent: list[tuple[Sequence[Command], bytes]] = field(
+        default_factory=list[tuple[Sequence[Command], bytes]]
+    )
     refused: list[str] = field(default_factory=list[str])
     fault: str | None = None
     state: State = State.GREETING
@@ -155,9 +157,16 @@ def _send(codec: Codec, step: str | Sequence[Command], result: Result) -> None:
             codec.tls_started()
         else:
             commands = SENT[step] if isinstance(step, str) else step
-            result.sent.append(codec.send(*commands))
+            result.sent.append((commands, codec.send(*commands)))
     except LocalProtocolError as exc:
         result.refused.append(str(exc))
+
+
+def is_one_line_each(commands: Sequence[Command], wire: bytes) -> bool:
+    """Return whether a server sees these commands and nothing that was injected through them."""
+    *lines, rest = wire.split(b"\r\n")
+    injected = any(byte in line for line in lines for byte in (b"\r", b"\n", b"\0"))
+    return len(lines) == len(commands) and rest == b"" and not injected
 
 
 # What a strict server makes of mail data (RFC 5321 §2.3.8, §4.5.2)

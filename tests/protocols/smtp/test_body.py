@@ -56,9 +56,8 @@ def test_line_endings(data: bytes) -> None:
     assert encode(LineEndings(), one_by_one(data)) == naive_line_endings(data)
 
 
-@pytest.mark.parametrize(("data", "encoded"), [row[1:] for row in VECTORS], ids=shown)
-def test_every_cut_in_two_and_three(data: bytes, encoded: bytes) -> None:
-    data = data[:20]
+@pytest.mark.parametrize("data", [row[1][:20] for row in VECTORS], ids=shown)
+def test_every_cut_in_two_and_three(data: bytes) -> None:
     encoded = naive_transparency(data)
     for first in range(len(data) + 1):
         for second in range(first, len(data) + 1):
@@ -114,16 +113,14 @@ ANY_END = re.compile(rb"(?:\A|\r\n|\r|\n)\.(?:\r\n|\r|\n)")
 
 
 @pytest.mark.parametrize("sequence", ENDS, ids=shown)
-@pytest.mark.parametrize("before", [b"", b"x", b"Subject: x\r\n\r\nfirst", b"first\r\n", b"a\r"])
-@pytest.mark.parametrize("after", [b"", INJECTED, b"x"])
-def test_nothing_ends_the_mail_data_but_its_end(
-    sequence: bytes, before: bytes, after: bytes
-) -> None:
-    data = before + sequence + after
-    for cut in range(len(before), len(before + sequence) + 1):
-        wire = encode(Transparency(), [data[:cut], data[cut:]])
-        received, rest = read_mail_data(wire)
-        assert rest == b""
-        assert received == naive_line_endings(data)
-        (end,) = ANY_END.finditer(wire)
-        assert end.end() == len(wire)
+def test_nothing_ends_the_mail_data_but_its_end(sequence: bytes) -> None:
+    for before in (b"", b"x", b"Subject: x\r\n\r\nfirst", b"first\r\n", b"a\r"):
+        for after in (b"", INJECTED, b"x"):
+            data = before + sequence + after
+            for cut in range(len(before), len(before + sequence) + 1):
+                wire = encode(Transparency(), [data[:cut], data[cut:]])
+                received, rest = read_mail_data(wire)
+                assert rest == b""
+                assert received == naive_line_endings(data)
+                (end,) = ANY_END.finditer(wire)
+                assert end.end() == len(wire)

@@ -1,4 +1,4 @@
-"""The client's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, by scramp."""
+"""The client's side of SCRAM (RFC 5802, RFC 7677), by scramp, for every adapter that logs in by it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import scramp  # type: ignore[import-untyped]  # it has no annotations; _Client 
 
 from wirekit._errors import RemoteProtocolError
 
-from ._saslprep import saslprep
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -20,7 +18,7 @@ __all__ = ["LARGEST_ITERATIONS", "Scram"]
 LARGEST_ITERATIONS = 10_000_000
 """More is refused by scramp itself."""
 
-_LEAST_ITERATIONS = 4096  # less is refused by scramp itself
+_LEAST_ITERATIONS = 4096  # less is refused by scramp itself, but see _set_server_first
 _INLINE_ITERATIONS = 10_000  # 3 ms; more goes to a thread
 _SERVER_FIRST = re.compile(r"r=[^,]*,s=[^,]*,i=([1-9][0-9]*)(?:,|\Z)")
 
@@ -46,23 +44,27 @@ class Scram:
     """One SCRAM exchange (RFC 5802 §5, RFC 7677).
 
     Args:
-        mechanism: ``"SCRAM-SHA-256"`` or ``"SCRAM-SHA-256-PLUS"``.
-        password: asked for once, when the server's first message has been found good.
-        channel_binding: the tls-server-end-point hash. With the first mechanism it makes the flag
-            "y", we could bind and believe that the server cannot (RFC 5802 §6), and None "n".
+        mechanism: ``"SCRAM-SHA-256"``, ``"SCRAM-SHA-256-PLUS"`` or one of the two with SHA-1.
+        password: asked for once, when the server's first message has been found good; its bytes
+            as the server hashed them, that is, prepared by SASLprep or what it has instead.
+        channel_binding: the tls-server-end-point hash. Without -PLUS it makes the flag "y", we
+            could bind and believe that the server cannot (RFC 5802 §6), and None "n".
         iterations: the least and the most that are accepted.
-        username: PostgreSQL takes that of the StartupMessage and ignores this one.
+        username: is prepared by SASLprep.
         nonce: ours; None makes a random one.
+
+    Raises:
+        ValueError: SASLprep forbids the user name, or it is empty.
     """
 
     def __init__(
         self,
         mechanism: str,
-        password: Callable[[], Awaitable[str]],
+        password: Callable[[], Awaitable[bytes]],
         channel_binding: bytes | None,
         *,
         iterations: tuple[int, int],
-        username: str = "*",
+        username: str,
         nonce: str | None = None,
     ) -> None:
         self.mechanism = mechanism
@@ -71,8 +73,11 @@ class Scram:
         self._answered = False
         self._least, self._most = iterations
         binding = None if channel_binding is None else ("tls-server-end-point", channel_binding)
-        # scramp refuses passwords that PostgreSQL takes, so it gets the right bytes in respond().
-        self._client = _new_client([mechanism], username, "", binding, nonce)
+        try:
+            # scramp refuses passwords that some servers take; it gets the right bytes in respond().
+            self._client = _new_client([mechanism], username, "", binding, nonce)
+        except _ScramException as error:
+            raise ValueError(f"the user name cannot be used: {error.args[0]}") from None
 
     async def start(self) -> bytes:
         """Return the client-first-message."""
@@ -93,7 +98,7 @@ class Scram:
             self._set_server_first(text, iterations)
         except _ScramException as error:
             raise _violation(error) from error
-        self._client.password = saslprep(await self._password())
+        self._client.password = await self._password()
         try:
             if iterations <= _INLINE_ITERATIONS:
                 final = self._client.get_client_final()
