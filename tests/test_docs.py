@@ -15,7 +15,21 @@ if TYPE_CHECKING:
     from .servers import RunningServer
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/sockets.md", "docs/redis.md", "docs/postgres.md"]
+# What stands in the pages for a real server's address, by the fixture that runs the server.
+ADDRESSES: dict[str, dict[str, str]] = {
+    "redis_server": {
+        "localhost:6379": "127.0.0.1:{port}",
+        '"localhost", 6379': '"127.0.0.1", {port}',
+        "127.0.0.1:6379": "127.0.0.1:{port}",
+    },
+    "postgres15": {
+        "localhost:5432": "127.0.0.1:{port}",
+        "//app@": "//trust_user@",
+        'user="app"': 'user="trust_user"',
+    },
+    "mosquitto": {"localhost:1883": "127.0.0.1:{port}"},
+}
+PAGES = ["README.md", "docs/sockets.md", "docs/redis.md", "docs/postgres.md", "docs/mqtt.md"]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -25,24 +39,25 @@ def _compiled(source: str, page: str) -> CodeType:
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_examples_run(
-    page: str, redis_server: RunningServer, postgres15: RunningServer
-) -> None:
+async def test_examples_run(page: str, request: pytest.FixtureRequest) -> None:
     blocks = _BLOCK.findall((ROOT / page).read_text())
     assert blocks
     names: dict[str, Any] = {}
     for block in blocks:
-        source = block.replace("localhost:6379", f"127.0.0.1:{redis_server.port}")
-        source = source.replace('"localhost", 6379', f'"127.0.0.1", {redis_server.port}')
-        source = source.replace("127.0.0.1:6379", f"127.0.0.1:{redis_server.port}")
-        source = source.replace("localhost:5432", f"127.0.0.1:{postgres15.port}")
-        source = source.replace("//app@", "//trust_user@").replace(
-            'user="app"', 'user="trust_user"'
-        )
-        code = _compiled(source, page)
+        code = _compiled(_addressed(block, request), page)
         result = eval(code, names)
         if code.co_flags & CO_COROUTINE:
             await result
+
+
+def _addressed(source: str, request: pytest.FixtureRequest) -> str:
+    """Return an example with the addresses of real servers, which run from then on."""
+    for fixture, addresses in ADDRESSES.items():
+        for shown, real in addresses.items():
+            if shown in source:
+                server: RunningServer = request.getfixturevalue(fixture)
+                source = source.replace(shown, real.format(port=server.port))
+    return source
 
 
 def test_examples_without_a_test_are_valid_python() -> None:
