@@ -1,4 +1,4 @@
-"""The client's side of SCRAM (RFC 5802, RFC 7677), by scramp, for every adapter that logs in by it."""
+"""The client's side of SCRAM (RFC 5802, RFC 7677) for every adapter, by scramp."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MODULES = source_modules()
 GROUND = "wirekit._errors"
 FACE = "wirekit"  # the error tree and the version, no more, so that adapters may import it
 # The ground of the adapters, which do not know each other.
-SHARED = ("wirekit.adapters._scram", "wirekit.adapters._writing")
+SHARED = tuple(f"wirekit.adapters.{name}" for name in ("_saslprep", "_scram", "_writing"))
 # The room, and what its modules may import of wirekit beside themselves.
 MAY_IMPORT = {
     GROUND: (),
@@ -32,6 +32,7 @@ MAY_IMPORT = {
 THIRD_PARTY = {
     "wirekit.adapters._scram": {"scramp"},
     "wirekit.adapters.redis": {"redis"},
+    "wirekit.adapters.smtp": {"dkim"},
     "wirekit.sockets.websocket": {"wsproto"},
 }
 # A codec has no I/O, clock, randomness or log, and no way around this test. Of datetime and uuid

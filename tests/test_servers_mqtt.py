@@ -45,8 +45,8 @@ def subscribe_packet(topic_filter: str, qos: int) -> bytes:
 
 
 def publish_packet(topic: str, payload: bytes, packet_id: int) -> bytes:
-    """Return a PUBLISH of QoS 1, retained."""
-    return packet(PUBLISH | 3, text(topic), packet_id.to_bytes(2, "big"), payload)
+    """Return a PUBLISH of QoS 1."""
+    return packet(PUBLISH | 2, text(topic), packet_id.to_bytes(2, "big"), payload)
 
 
 def exactly(sock: socket.socket, count: int) -> bytes:

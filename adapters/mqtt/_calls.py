@@ -21,7 +21,7 @@ from ._options import payload_bytes, subscriptions_of
 from ._subscription import OwnSubscription
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from wirekit.protocols.mqtt import Properties, Subscription
 
@@ -407,7 +407,7 @@ class Calls:
     # Time limits.
 
     @asynccontextmanager
-    async def _limited(self, what: str, timeout: float | None) -> AsyncIterator[None]:
+    async def _limited(self, what: str, timeout: float | None) -> AsyncGenerator[None]:
         """Bound the time that a call takes."""
         seconds = self._settings.timeout if timeout is None else timeout
         limit = asyncio.timeout(seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from wirekit._errors import (
     ConnectionLost,
@@ -68,6 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self._socket = socket
         self._loop = asyncio.get_running_loop()
         self._view = memoryview(bytearray(_SMALLEST_READ))
+        self._fault: RemoteProtocolError | None = None  # ends it when what came before is handled
         self._kept: deque[Packet] = deque()
         self._next: asyncio.Future[None] | None = None
         self._out: list[Buffer] = []
@@ -103,6 +104,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self.error is not None:
             raise connection_error(self.error, sent=False)
+        if self._fault is not None:
+            return
         data = self.codec.send(packet)
         self._out.append(data)
         self._gathered += len(data)
@@ -117,6 +120,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self.error is not None:
             raise connection_error(self.error, sent=False)
+        if self._fault is not None:
+            return
         size = len(packet.payload)
         if size < LARGE:
             data = self.codec.send(packet)
@@ -206,20 +211,19 @@ class Connection(asyncio.BufferedProtocol):
         if nbytes == len(view) < _LARGEST_READ:
             self._view = memoryview(bytearray(4 * nbytes))
         self._last_heard = self._loop.time()
-        fault: RemoteProtocolError | None = None
         try:
             packets: list[Packet] = self.codec.receive_data(view[:nbytes])
         except RemoteProtocolError as error:
-            packets = error.events  # type: ignore[assignment]
+            packets = cast("list[Packet]", error.events)
             error.events = []  # they are no business of those who get the error
-            fault = error
+            self._fault = error
         try:
             if packets and self.error is None:
                 self._dispatch(packets)
         except Exception as error:
             self.fail(error)
-        if fault is not None:
-            self.fail(fault)
+        if self._fault is not None:
+            self.fail(self._fault)
 
     def _dispatch(self, packets: list[Packet]) -> None:
         if self._receive is not None:

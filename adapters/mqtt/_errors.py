@@ -12,6 +12,7 @@ aiomqtt's users catch `MqttError` and look at ``MqttCodeError.rc``.
 
 from __future__ import annotations
 
+from types import new_class
 from typing import TYPE_CHECKING, cast
 
 from wirekit._errors import ConnectionLost, Error, ServerError
@@ -106,5 +107,8 @@ def _joined(ours: type[Error]) -> type[Error]:
         return ours
     if ours not in _made:
         namespace = {"__doc__": ours.__doc__, "__module__": __name__}
-        _made[ours] = cast("type[Error]", type(ours.__name__, (ours, MqttError), namespace))
+        joined = new_class(
+            ours.__name__, (ours, MqttError), None, lambda own: own.update(namespace)
+        )
+        _made[ours] = cast("type[Error]", joined)
     return _made[ours]

@@ -26,7 +26,7 @@ def shortened(message: Publish, left: float, *, sent: bool = False) -> Publish:
         if not sent:
             raise MessageExpired("the message expired before it was sent")
         seconds = 1
-    if seconds >= message.properties["message_expiry_interval"]:
+    if seconds >= message.properties.get("message_expiry_interval", 0):
         return message
     properties: Properties = {**message.properties, "message_expiry_interval": seconds}
     return Publish(

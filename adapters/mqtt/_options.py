@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from wirekit._errors import LocalProtocolError
 from wirekit.protocols.mqtt import Subscription
@@ -46,7 +46,7 @@ def payload_bytes(payload: Payload) -> bytes:
         return payload.encode()
     if payload is None:
         return b""
-    if isinstance(payload, int | float):
+    if isinstance(payload, int | float):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
         return str(payload).encode()
     raise TypeError(f"a payload is bytes, str, int, float or None, not {type(payload).__name__}")
 
@@ -64,17 +64,23 @@ def subscriptions_of(
     Raises:
         LocalProtocolError: there is none.
     """
-    several = [filters] if isinstance(filters, str | tuple | Subscription) else filters
+    several = cast("Iterable[TopicFilter]", [filters] if _is_one(filters) else filters)
     found: list[Subscription] = []
     for entry in several:
         if isinstance(entry, Subscription):
             found.append(entry)
-            continue
-        topic_filter, own_qos = (entry, qos) if isinstance(entry, str) else entry
-        found.append(
-            Subscription(topic_filter, own_qos, no_local, retain_as_published, retain_handling)
-        )
+        else:
+            name, own_qos = (entry, qos) if isinstance(entry, str) else entry
+            options = (no_local, retain_as_published, retain_handling)
+            found.append(Subscription(name, own_qos, *options))
     if not found:
         error = LocalProtocolError("no topic filter to subscribe to [MQTT-3.8.3-2]")
         raise connection_error(error, sent=False)
     return found
+
+
+def _is_one(filters: TopicFilters) -> bool:
+    if isinstance(filters, tuple):  # a pair, or several as well
+        pair = cast("tuple[object, ...]", filters)
+        return len(pair) == 2 and isinstance(pair[1], int)
+    return isinstance(filters, str | Subscription)

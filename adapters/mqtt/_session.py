@@ -196,17 +196,17 @@ class Session:
         claimed: dict[Consumer, list[Publish]] = {}
         try:
             for packet in packets:
-                if packet.__class__ is Publish:
+                if type(packet) is Publish:
                     if packet.qos and not incoming.received(packet):
                         continue
                     if router.empty:
                         unclaimed.append(packet)
                     else:
                         self._route(packet, unclaimed, claimed)
-                elif packet.__class__ is PubAck:
+                elif type(packet) is PubAck:
                     outgoing.acknowledged(packet)
                 else:
-                    self._control[packet.__class__](packet)
+                    self._control[type(packet)](packet)
                     if self.connection is None:
                         break
         finally:

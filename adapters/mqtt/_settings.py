@@ -192,7 +192,7 @@ def _accepted(packet: Packet, connection: Connection, settings: Settings) -> Con
     if settings.password and "reason_string" in properties:
         # Some servers repeat what they refuse.
         secret = settings.password.decode(errors="replace")
-        text = properties["reason_string"].replace(secret, "***")
-        properties = {**properties, "reason_string": text}
+        properties = properties.copy()
+        properties["reason_string"] = properties["reason_string"].replace(secret, "***")
     step = f"{connection.peer} refused the connection"
     raise MqttCodeError(step, packet.reason_code, properties)

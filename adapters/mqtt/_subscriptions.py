@@ -216,7 +216,7 @@ class Subscriptions:
         """
         request = self._pending.get(packet.packet_id)
         kind = Subscribe if isinstance(packet, SubAck) else Unsubscribe
-        if request is None or not isinstance(request.packet, kind):
+        if request is None or type(request.packet) is not kind:
             name = type(packet).__name__.upper()
             raise Violation(f"{name} for nothing under way", ReasonCode.PROTOCOL_ERROR)
         codes = packet.reason_codes

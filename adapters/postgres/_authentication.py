@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Literal, Protocol, get_args
 
 from wirekit._errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
+from wirekit.adapters._saslprep import saslprep
 from wirekit.adapters._scram import LARGEST_ITERATIONS, Scram
 from wirekit.protocols.postgres import (
     Authentication as Request,
@@ -29,7 +30,6 @@ from wirekit.protocols.postgres import (
 )
 
 from ._oauth import Bearer, OAuthRequest, OAuthTokenRejected, TokenSource
-from ._saslprep import saslprep
 from .exceptions import ClientConfigurationError, InterfaceError, UnsupportedClientFeatureError
 
 __all__ = [

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LineEndings", "Transparency"]
 
+_ONLY_CRLF = (None, "\r\n")
+
 
 class LineEndings:
     """Turns every line ending into CRLF, as text must have it, in pieces cut anywhere.
@@ -18,9 +20,11 @@ class LineEndings:
     alone (RFC 5321 §2.3.8). A CR that ends a piece is kept until the next shows what it is.
     """
 
-    __slots__ = ("_at_line_start", "_cr")
+    __slots__ = ("_at_line_start", "_cr", "_newlines")
 
     def __init__(self) -> None:
+        # The quickest look at all line endings that Python has: one pass, in C.
+        self._newlines = IncrementalNewlineDecoder(None, translate=False)
         self._at_line_start = True
         self._cr = False  # the last piece ended in CR, which is not given out yet
 
@@ -36,7 +40,7 @@ class LineEndings:
             piece = piece[:-1]
             if not piece:
                 return piece
-        if not _has_only_crlf(piece):
+        if not self._has_only_crlf(piece):
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
         piece = self._encode_lines(piece)
         self._at_line_start = piece.endswith(b"\r\n")
@@ -48,6 +52,12 @@ class LineEndings:
         self._at_line_start = True
         self._cr = False
         return missing
+
+    def _has_only_crlf(self, piece: bytes) -> bool:
+        """Return whether each CR is before an LF, and each LF behind a CR."""
+        self._newlines.reset()
+        self._newlines.decode(piece.decode("latin-1"), final=True)
+        return self._newlines.newlines in _ONLY_CRLF
 
     def _encode_lines(self, piece: bytes) -> bytes:
         return piece
@@ -72,11 +82,3 @@ class Transparency(LineEndings):
         if self._at_line_start and piece.startswith(b"."):
             return b"." + piece
         return piece
-
-
-def _has_only_crlf(data: bytes) -> bool:
-    """Return whether each CR is before an LF, and each LF behind a CR."""
-    # The quickest look at all line endings that Python has: one pass, in C.
-    decoder = IncrementalNewlineDecoder(None, translate=False)
-    decoder.decode(data.decode("latin-1"), final=True)
-    return decoder.newlines is None or decoder.newlines == "\r\n"

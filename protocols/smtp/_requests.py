@@ -48,7 +48,7 @@ class State(Enum):
     AUTH = "auth"  # after a 334: AuthResponse or AuthCancel
     MAIL_DATA = "mail data"  # after a 354: MailData and EndOfMailData
     TLS = "tls"  # after the 220 to STARTTLS: the handshake, then tls_started()
-    CLOSED = "closed"  # after receive_eof(), a 421, or the reply to QUIT
+    CLOSED = "closed"  # after receive_eof(), the reply to QUIT, 421, or a refusal in the mail data
     ERROR = "error"
 
 
@@ -60,6 +60,8 @@ _SENT_IN: dict[type[Command], State] = {
     MailData: State.MAIL_DATA,
     EndOfMailData: State.MAIL_DATA,
 }
+
+_BODIES = frozenset({MailData, EndOfMailData, Bdat})
 
 # Where among the other pieces mail data stands; the data; its encoder, None if it is sent as it
 # is; whether it ends there; and whether it is a chunk.
@@ -155,20 +157,10 @@ class Requests:
         if self._due and not (self._pipelining and self._due[-1] in _MAY_BE_FOLLOWED):
             reason = "" if self._pipelining else " without PIPELINING"
             raise LocalProtocolError(f"{verb} before the reply to {self._due[-1]}{reason}")
-        if isinstance(command, MailData):
-            bodies.append((len(pieces), _buffer(command.data), self._encoder, False, False))
-            return
-        if kind is EndOfMailData:
-            bodies.append((len(pieces), b"", self._encoder, True, False))
-        elif isinstance(command, Bdat):
-            if command.last:
-                verb = LAST_CHUNK
-                if self._lmtp:
-                    self._check_last_chunk()
-            if self._chunks is None and not self._verbatim:
-                self._chunks = LineEndings()
-            body = _buffer(command.data)
-            bodies.append((len(pieces), body, self._chunks, command.last, True))
+        if kind in _BODIES:
+            verb = self._add_body(command, len(pieces), bodies)
+            if kind is MailData:
+                return
         else:
             if isinstance(command, Mail):
                 self._begin_transaction(command)
@@ -179,6 +171,22 @@ class Requests:
             pieces.append(command.encode(smtputf8=self._smtputf8))
         self._state = _OPEN
         self._due.append(verb)
+
+    def _add_body(self, command: Command, place: int, bodies: list[_Body]) -> str:
+        """Remember mail data to be encoded, and return what is due for it."""
+        if isinstance(command, Bdat):
+            if command.last and self._lmtp:
+                self._check_last_chunk()
+            if self._chunks is None and not self._verbatim:
+                self._chunks = LineEndings()
+            data = _buffer(command.data)
+            bodies.append((place, data, self._chunks, command.last, True))
+            return LAST_CHUNK if command.last else command.verb
+        if isinstance(command, MailData):
+            bodies.append((place, _buffer(command.data), self._encoder, False, False))
+        else:
+            bodies.append((place, b"", self._encoder, True, False))
+        return MAIL_DATA
 
     def _check_last_chunk(self) -> None:
         """Check that LMTP's replies to the last chunk can be counted (RFC 2033 §4.3).

@@ -28,15 +28,14 @@ from ._requests import (
 if TYPE_CHECKING:
     from wirekit.protocols._buffer import Buffer
 
-
 __all__ = ["Codec"]
 
 # The second digit is not held to 0-5 (RFC 5321 §4.2), because servers refuse mail with 571.
 # Text is printable ASCII and HT; bytes beyond ASCII are let in for servers that speak their
 # owner's language.
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([\t -~\x80-\xff]*))?\r\n")
-_CODE = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\r\n)")
 _LENIENT_LINE = re.compile(_LINE.pattern.replace(rb"\r\n", rb"\r?\n"))
+_BEGINNING = re.compile(rb"[2-5][0-9][0-9](?:[ -]|\Z)")
 
 _MAX_LINES = 1024  # of a reply
 
@@ -62,6 +61,7 @@ class Codec(Requests):
     """
 
     __slots__ = (
+        "_closing",
         "_code",
         "_data",
         "_ended",
@@ -94,6 +94,7 @@ class Codec(Requests):
         self._fault = RemoteProtocolError("an earlier receive_data() was interrupted")
         self._offset = 0  # where in the stream the input not parsed yet begins
         self._mark = 0  # where in the stream what is being parsed begins; faults name it
+        self._closing = False  # the reply being read is the last one
         self._remaining = 0  # replies to come for the first that is due, if it has several
         self._forget()
 
@@ -120,7 +121,8 @@ class Codec(Requests):
     def receive_data(self, data: Buffer) -> list[Reply]:
         """Take bytes from the server and return the replies that they complete.
 
-        A 421 is given wherever it comes; what follows it is dropped.
+        A 421 is given wherever it comes, and so is a 4yz or 5yz in the middle of the mail data;
+        that is the end, and what follows is dropped.
 
         Raises:
             RemoteProtocolError: the server broke the protocol; ``events`` holds the replies that
@@ -188,7 +190,7 @@ class Codec(Requests):
         self._lines: list[str] = []  # of an unfinished reply
         self._code = b""  # of it
         self._length = 0  # bytes of it
-        self._unasked = False  # it began when none was due
+        self._unasked: State | None = None  # where the unfinished line began, if none was due
 
     # Parsing
 
@@ -209,22 +211,21 @@ class Codec(Requests):
         size = len(data)
         position = 0
         while position < size:
+            self._mark = self._offset + position
             if state is _TLS:
                 # In clear, it may be injected to be taken for what TLS protects (CVE-2011-0411).
-                self._mark = self._offset + position
                 raise RemoteProtocolError("data behind the 220 to STARTTLS")
             found = match(data, position)
-            end = 0 if found is None else found.end()
-            self._mark = self._offset + position
-            if found is None or end - position > self._max_line_length:
+            if found is None or found.end() - position > self._max_line_length:
                 self._check_unfinished(data, position)
                 break
-            code, separator, text = found.groups()
-            line = self._decode(text) if text else ""
+            end = found.end()
+            code, separator, text = found.groups(b"")
+            line = text.decode("ascii") if text.isascii() else self._decode(text)
+            if not self._lines and (self._unasked is not None or not self._due):
+                self._check_unasked(code, state)
             if self._lines or separator == b"-":
                 self._add_line(code, line, end - position)
-            elif self._unasked or not self._due:
-                self._check_unasked(code)
             position = end
             if separator == b"-":
                 continue
@@ -236,7 +237,7 @@ class Codec(Requests):
         self._offset += position
         self._waiting = size - position
         if self._waiting:
-            self._unasked = not self._due and not self._lines
+            self._unasked = None if self._due or self._lines else state
             self._data.append(data[position:])
         return state
 
@@ -244,28 +245,29 @@ class Codec(Requests):
         """Raise unless more bytes may make a line of what is at ``position``."""
         end = data.find(b"\n", position, position + self._max_line_length)
         if end >= 0:
-            raise _malformed(data[position : end + 1])
+            line = data[position : end + 1]
+            raise _malformed(line, allow_bare_lf=self._line is _LENIENT_LINE)
         if len(data) - position >= self._max_line_length:
             raise MessageTooLarge("a line longer than max_line_length")
 
     def _decode(self, text: bytes) -> str:
-        if text.isascii():
-            return text.decode("ascii")
+        """Return text that is not ASCII."""
         if self._capabilities is None or not self._capabilities.smtputf8:
             return text.decode("ascii", "backslashreplace")
         return _printable(text.decode("utf-8", "backslashreplace"))
 
-    def _check_unasked(self, code: bytes) -> None:
+    def _check_unasked(self, code: bytes, state: State) -> None:
         """Look at the first line of a reply that began when none was due."""
-        if code != b"421":
+        began = state if self._unasked is None else self._unasked
+        # Not every server waits for the end of mail data that it refuses.
+        if code != b"421" and not (began is State.MAIL_DATA and code >= b"400"):
             raise RemoteProtocolError(f"a reply {code.decode()} that nobody waits for")
-        self._unasked = False
+        self._unasked = None
+        self._closing = True
 
     def _add_line(self, code: bytes, line: str, length: int) -> None:
         """Keep a line of a reply of several."""
         if not self._lines:
-            if self._unasked or not self._due:
-                self._check_unasked(code)
             self._code = code
         elif code != self._code:
             raise RemoteProtocolError("a reply whose lines have different codes")
@@ -285,7 +287,7 @@ class Codec(Requests):
     def _take(self, reply: Reply, state: State) -> State:
         """Take the reply to what is due first, and return the new state."""
         code = reply.code
-        if code == 421:  # "any command if the service knows it must shut down", or none
+        if code == 421 or self._closing:  # RFC 5321 §3.8
             self._due.clear()
             return _CLOSED
         verb = self._due[0]
@@ -293,6 +295,8 @@ class Codec(Requests):
             return self._go_on(verb, reply)
         if verb == "RCPT":
             self._accepted += code < 300
+        elif verb == "MAIL" and code < 300:
+            self._accepted = 0
         elif verb in _FINAL:
             return self._take_final(state)
         elif verb == "QUIT":
@@ -301,6 +305,8 @@ class Codec(Requests):
             state = _OPEN
         elif code < 300:
             state = self._succeed(verb, reply, state)
+        elif verb == "BDAT":  # "the message should be considered failed" (RFC 3030 §2)
+            self._accepted = 0
         self._due.popleft()
         return state
 
@@ -330,7 +336,7 @@ class Codec(Requests):
 
     def _succeed(self, verb: str, reply: Reply, state: State) -> State:
         """Take a 2yz that changes what comes next."""
-        if verb == "MAIL" or verb == "RSET":
+        if verb == "RSET":
             self._accepted = 0
         elif verb in HELLOS:
             self._accepted = 0
@@ -357,11 +363,12 @@ def _printable(text: str) -> str:
     )
 
 
-def _malformed(line: bytes) -> RemoteProtocolError:
+def _malformed(line: bytes, *, allow_bare_lf: bool) -> RemoteProtocolError:
     """Return the error for a whole line that is none of a reply's."""
-    if b"\r" in line[:-2] or not line.endswith(b"\r\n"):
+    text = line[:-1].removesuffix(b"\r")
+    if b"\r" in text or not (allow_bare_lf or line.endswith(b"\r\n")):
         return RemoteProtocolError("a line with a bare CR or LF")
-    if _CODE.match(line) is None:
+    if _BEGINNING.match(text) is None:
         return RemoteProtocolError("a line that does not begin with a reply code")
     return RemoteProtocolError("a line with a control character")
 

@@ -18,6 +18,7 @@ TARGETS = {
     "resp": "wirekit.protocols.resp",
     "postgres": "wirekit.protocols.postgres.codec",
     "pgoutput": "wirekit.protocols.postgres._pgoutput",
+    "mqtt": "wirekit.protocols.mqtt.codec",
     "smtp": "wirekit.protocols.smtp.codec",
 }
 

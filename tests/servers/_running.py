@@ -291,7 +291,8 @@ def _start_on_free_ports(
         try:
             server.start()
         except ServerFailed as exc:
-            if not attempts_left or not any(words in str(exc).lower() for words in PORT_TAKEN):
+            said = any(words in str(exc).lower() for words in PORT_TAKEN)
+            if not attempts_left or not (said or _is_taken(launch.port)):
                 raise
             server.log_path.unlink()
         else:
@@ -317,6 +318,12 @@ def _clear(directory: Path, *, keep_log: bool) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _is_taken(port: int) -> bool:
+    """Tell whether somebody listens there: not every server says so in its log."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def free_port() -> int:

@@ -695,7 +695,7 @@ async def test_the_receiver_is_told_of_back_pressure() -> None:
     assert transport.get_extra_info("peername") == "test"
     transport.set_write_buffer_limits(10)
     lower.block()
-    transport.write(bytes(11))
+    transport.write(bytearray(11))
     assert receiver.write_paused
     assert transport.get_write_buffer_size() == 11
     lower.unblock()

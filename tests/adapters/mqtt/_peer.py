@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, TypeVar
 
 from wirekit.adapters.mqtt import MQTT
@@ -124,7 +124,7 @@ class Network:
 @contextlib.asynccontextmanager
 async def opened(
     properties: Properties | None = None, *, session_present: bool = False, **settings: Any
-) -> AsyncIterator[tuple[MQTT, Server]]:
+) -> AsyncGenerator[tuple[MQTT, Server]]:
     """Give an open client on a socket, and its server."""
     ours, theirs = memory_pair()
     server = Server(theirs)
@@ -144,7 +144,7 @@ async def opened(
 @contextlib.asynccontextmanager
 async def reconnecting(
     properties: Properties | None = None, *, session_present: bool = False, **settings: Any
-) -> AsyncIterator[tuple[MQTT, Network, Server]]:
+) -> AsyncGenerator[tuple[MQTT, Network, Server]]:
     """Give an open client that makes its connections itself, and its first server."""
     network = Network()
     given: dict[str, Any] = {"client_id": "tester", "timeout": PATIENCE, "backoff": AT_ONCE}

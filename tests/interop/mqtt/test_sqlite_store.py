@@ -30,7 +30,8 @@ async def publish(client, number):
 
 async def main():
     store = SQLiteStore(path)
-    async with MQTT.from_url(url, client_id=topic, store=store, session_expiry_interval=600) as client:
+    settings = {"client_id": topic, "store": store, "session_expiry_interval": 600}
+    async with MQTT.from_url(url, **settings) as client:
         for start in itertools.count(int(first), 20):
             await asyncio.gather(*(publish(client, number) for number in range(start, start + 20)))
 

@@ -31,9 +31,14 @@ SENT: dict[str, Callable[[Any], Sequence[Any]]] = {
     "connack with limits": lambda p: [
         p.ConnAck(
             properties={
-                **{"receive_maximum": 2, "topic_alias_maximum": 2, "maximum_packet_size": 64},
-                **{"maximum_qos": 1, "retain_available": 0, "shared_subscription_available": 0},
-                **{"wildcard_subscription_available": 0, "subscription_identifier_available": 0},
+                "receive_maximum": 2,
+                "topic_alias_maximum": 2,
+                "maximum_packet_size": 64,
+                "maximum_qos": 1,
+                "retain_available": 0,
+                "shared_subscription_available": 0,
+                "wildcard_subscription_available": 0,
+                "subscription_identifier_available": 0,
             }
         )
     ],
@@ -56,8 +61,11 @@ SENT: dict[str, Callable[[Any], Sequence[Any]]] = {
         p.Publish(
             "a/b/c",
             properties={
-                **{"content_type": "text/plain", "response_topic": "r", "correlation_data": b"c"},
-                **{"user_property": [("a", "b"), ("a", "c")], "message_expiry_interval": 7},
+                "content_type": "text/plain",
+                "response_topic": "r",
+                "correlation_data": b"c",
+                "user_property": [("a", "b"), ("a", "c")],
+                "message_expiry_interval": 7,
             },
         )
     ],

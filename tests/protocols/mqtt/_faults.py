@@ -1,4 +1,4 @@
-"""What a peer may not send: each rule of the standard once or more, with the number it has there."""
+"""What a peer may not send: each rule of the standard, with the number that it has there."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.protocols.mqtt._pair import block, identifier, packet
-from wirekit.protocols.mqtt import ReasonCode
+from wirekit.protocols.mqtt import Properties, ReasonCode
 
 if TYPE_CHECKING:
-    from wirekit.protocols.mqtt import Properties, Role, Version
+    from wirekit.protocols.mqtt import Role, Version
 
 MALFORMED = ReasonCode.MALFORMED_PACKET
 PROTOCOL = ReasonCode.PROTOCOL_ERROR
@@ -40,8 +40,18 @@ class Fault:
     data: bytes
     role: Role = "client"
     version: Version = 5
-    told: Properties = field(default_factory=dict)  # type: ignore[arg-type]
+    told: Properties = field(default_factory=Properties)
     stage: str = "open"
+
+
+def first(statement: str, code: ReasonCode, data: bytes, *, version: Version = 5) -> Fault:
+    """Return a fault in what a server receives first."""
+    return Fault(statement, code, data, "server", version, stage="begun")
+
+
+def answer(statement: str, code: ReasonCode, data: bytes, *, version: Version = 5) -> Fault:
+    """Return a fault in what a client receives where CONNACK is due."""
+    return Fault(statement, code, data, version=version, stage="connecting")
 
 
 def publish(*parts: bytes | int | str, first: int = 0x30) -> bytes:
@@ -60,8 +70,8 @@ def connect(
     level: int = 5,
     properties: bytes = b"\0",
 ) -> bytes:
-    head = [name, level, flags, b"\0\0", *([properties] if level == 5 else [])]
-    return packet(0x10, *head, *payload)
+    rest = properties if level == 5 else b""
+    return packet(0x10, name, level, flags, b"\0\0", rest, *payload)
 
 
 def connack(*parts: bytes | int | str, flags: int = 0, code: int = 0) -> bytes:
@@ -210,52 +220,38 @@ ACKNOWLEDGEMENTS = [
 ]
 
 OF_CLIENTS = [
-    Fault("MQTT-3.1.0-1", PROTOCOL, packet(0x30, "a", 0), "server", stage="begun"),
-    Fault("MQTT-3.1.0-1", PROTOCOL, packet(0xC0), "server", stage="begun"),
-    Fault("MQTT-3.1.0-1", PROTOCOL, b"GET / HTTP/1.1\r\n", "server", stage="begun"),
-    Fault("", MALFORMED, b"\x00\x00", "server", stage="begun"),
+    first("MQTT-3.1.0-1", PROTOCOL, packet(0x30, "a", 0)),
+    first("MQTT-3.1.0-1", PROTOCOL, packet(0xC0)),
+    first("MQTT-3.1.0-1", PROTOCOL, b"GET / HTTP/1.1\r\n"),
+    first("", MALFORMED, b"\x00\x00"),
     Fault("MQTT-3.1.0-2", PROTOCOL, connect(2, "me"), "server"),
-    Fault("MQTT-3.1.2-1", VERSION, connect(2, "me", name="MQTx"), "server", stage="begun"),
-    Fault(
-        "MQTT-3.1.2-1", VERSION, connect(2, "me", name="MQIsdp", level=3), "server", stage="begun"
-    ),
-    Fault("MQTT-3.1.2-2", VERSION, connect(2, "me", level=6), "server", stage="begun"),
-    Fault("MQTT-3.1.2-2", VERSION, connect(2, "me", level=3), "server", stage="begun"),
-    Fault("MQTT-3.1.2-2", VERSION, connect(2, "me", level=4), "server", stage="begun"),
-    Fault("MQTT-3.1.2-3", MALFORMED, connect(3, "me"), "server", stage="begun"),
-    Fault(
-        "MQTT-2.1.3-1",
-        MALFORMED,
-        packet(0x11, "MQTT", 5, 2, b"\0\0", 0, "me"),
-        "server",
-        stage="begun",
-    ),
-    Fault("MQTT-3.1.2-11", MALFORMED, connect(0x08, "me"), "server", stage="begun"),
-    Fault(
-        "MQTT-3.1.2-12", MALFORMED, connect(0x1C, "me", 0, "w", b"\0\0"), "server", stage="begun"
-    ),
-    Fault("MQTT-3.1.2-13", MALFORMED, connect(0x20, "me"), "server", stage="begun"),
-    Fault("", MALFORMED, connect(0x04, "me"), "server", stage="begun"),  # MQTT-3.1.2-9
-    Fault("", MALFORMED, connect(0x02), "server", stage="begun"),  # MQTT-3.1.3-3
-    Fault("", MALFORMED, connect(0x82, "me"), "server", stage="begun"),  # MQTT-3.1.2-17
-    Fault("", MALFORMED, connect(0x02, "me", "name"), "server", stage="begun"),  # MQTT-3.1.2-16
-    Fault("", MALFORMED, connect(0x42, "me"), "server", stage="begun"),  # MQTT-3.1.2-19
-    Fault("MQTT-1.5.4-1", MALFORMED, connect(0x02, SURROGATE), "server", stage="begun"),
-    Fault("MQTT-1.5.4-2", MALFORMED, connect(0x02, NUL), "server", stage="begun"),
-    Fault("MQTT-1.5.4-1", MALFORMED, connect(0x82, "me", b"\0\1\xff"), "server", stage="begun"),
-    Fault("MQTT-4.7.0-1", TOPIC_NAME, connect(0x06, "me", 0, "w/+", ""), "server", stage="begun"),
-    Fault("MQTT-4.7.3-1", TOPIC_NAME, connect(0x06, "me", 0, "", ""), "server", stage="begun"),
-    Fault(
-        "", MALFORMED, connect(0x06, "me", block(0x23, b"\0\1"), "w", ""), "server", stage="begun"
-    ),
-    Fault("", PROTOCOL, connect(2, "me", properties=block(0x21, b"\0\0")), "server", stage="begun"),
-    Fault(
-        "", PROTOCOL, connect(2, "me", properties=block(0x27, b"\0" * 4)), "server", stage="begun"
-    ),
-    Fault("", PROTOCOL, connect(2, "me", properties=block(0x17, 2)), "server", stage="begun"),
-    Fault("", PROTOCOL, connect(2, "me", properties=block(0x19, 9)), "server", stage="begun"),
-    Fault("", PROTOCOL, connect(2, "me", properties=block(0x16, "data")), "server", stage="begun"),
-    Fault("", MALFORMED, connect(2, "me", properties=block(0x24, 1)), "server", stage="begun"),
+    first("MQTT-3.1.2-1", VERSION, connect(2, "me", name="MQTx")),
+    first("MQTT-3.1.2-1", VERSION, connect(2, "me", name="MQIsdp", level=3)),
+    first("MQTT-3.1.2-2", VERSION, connect(2, "me", level=6)),
+    first("MQTT-3.1.2-2", VERSION, connect(2, "me", level=3)),
+    first("MQTT-3.1.2-2", VERSION, connect(2, "me", level=4)),
+    first("MQTT-3.1.2-3", MALFORMED, connect(3, "me")),
+    first("MQTT-2.1.3-1", MALFORMED, packet(0x11, "MQTT", 5, 2, b"\0\0", 0, "me")),
+    first("MQTT-3.1.2-11", MALFORMED, connect(0x08, "me")),
+    first("MQTT-3.1.2-12", MALFORMED, connect(0x1C, "me", 0, "w", b"\0\0")),
+    first("MQTT-3.1.2-13", MALFORMED, connect(0x20, "me")),
+    first("", MALFORMED, connect(0x04, "me")),  # MQTT-3.1.2-9
+    first("", MALFORMED, connect(0x02)),  # MQTT-3.1.3-3
+    first("", MALFORMED, connect(0x82, "me")),  # MQTT-3.1.2-17
+    first("", MALFORMED, connect(0x02, "me", "name")),  # MQTT-3.1.2-16
+    first("", MALFORMED, connect(0x42, "me")),  # MQTT-3.1.2-19
+    first("MQTT-1.5.4-1", MALFORMED, connect(0x02, SURROGATE)),
+    first("MQTT-1.5.4-2", MALFORMED, connect(0x02, NUL)),
+    first("MQTT-1.5.4-1", MALFORMED, connect(0x82, "me", b"\0\1\xff")),
+    first("MQTT-4.7.0-1", TOPIC_NAME, connect(0x06, "me", 0, "w/+", "")),
+    first("MQTT-4.7.3-1", TOPIC_NAME, connect(0x06, "me", 0, "", "")),
+    first("", MALFORMED, connect(0x06, "me", block(0x23, b"\0\1"), "w", "")),
+    first("", PROTOCOL, connect(2, "me", properties=block(0x21, b"\0\0"))),
+    first("", PROTOCOL, connect(2, "me", properties=block(0x27, b"\0" * 4))),
+    first("", PROTOCOL, connect(2, "me", properties=block(0x17, 2))),
+    first("", PROTOCOL, connect(2, "me", properties=block(0x19, 9))),
+    first("", PROTOCOL, connect(2, "me", properties=block(0x16, "data"))),
+    first("", MALFORMED, connect(2, "me", properties=block(0x24, 1))),
     Fault("MQTT-3.8.1-1", MALFORMED, packet(0x80, b"\0\1", 0, "a", 0), "server"),
     Fault("MQTT-3.10.1-1", MALFORMED, packet(0xA0, b"\0\1", 0, "a"), "server"),
     Fault("MQTT-3.8.3-2", PROTOCOL, subscribe(), "server"),
@@ -312,30 +308,30 @@ OF_CLIENTS = [
 
 OF_SERVERS = [
     Fault("", PROTOCOL, connack(), stage="begun"),
-    Fault("MQTT-3.2.0-1", PROTOCOL, packet(0xD0), stage="connecting"),
-    Fault("MQTT-3.2.0-1", PROTOCOL, publish("a", 0), stage="connecting"),
-    Fault("MQTT-3.14.0-1", PROTOCOL, packet(0xE0, 0x8B), stage="connecting"),
-    Fault("MQTT-4.12.0-6", PROTOCOL, packet(0xF0, 0x18, block(0x15, "m")), stage="connecting"),
+    answer("MQTT-3.2.0-1", PROTOCOL, packet(0xD0)),
+    answer("MQTT-3.2.0-1", PROTOCOL, publish("a", 0)),
+    answer("MQTT-3.14.0-1", PROTOCOL, packet(0xE0, 0x8B)),
+    answer("MQTT-4.12.0-6", PROTOCOL, packet(0xF0, 0x18, block(0x15, "m"))),
     Fault("MQTT-3.2.0-2", PROTOCOL, connack()),
-    Fault("MQTT-3.2.2-1", MALFORMED, connack(flags=2), stage="connecting"),
-    Fault("MQTT-3.2.2-1", MALFORMED, connack(flags=0x80), stage="connecting"),
-    Fault("MQTT-3.2.2-2", PROTOCOL, connack(flags=1), stage="connecting"),
-    Fault("MQTT-3.2.2-6", PROTOCOL, connack(flags=1, code=0x87), stage="connecting"),
-    Fault("MQTT-3.2.2-8", PROTOCOL, connack(code=0x01), stage="connecting"),
-    Fault("MQTT-3.2.2-8", PROTOCOL, connack(code=0x8B), stage="connecting"),
-    Fault("MQTT-3.2.2-7", PROTOCOL, connack(code=0x87) + packet(0xD0), stage="connecting"),
-    Fault("MQTT-3.1.2-28", PROTOCOL, connack(0x1A, "info"), stage="connecting"),
-    Fault("MQTT-4.12.0-6", PROTOCOL, connack(0x15, "m"), stage="connecting"),
-    Fault("", PROTOCOL, connack(0x16, "data"), stage="connecting"),
-    Fault("", PROTOCOL, connack(0x21, b"\0\0"), stage="connecting"),
-    Fault("", PROTOCOL, connack(0x27, b"\0\0\0\0"), stage="connecting"),
-    Fault("", PROTOCOL, connack(0x24, 2), stage="connecting"),
-    *[Fault("", PROTOCOL, connack(name, 2), stage="connecting") for name in b"\x25\x28\x29\x2a"],
-    Fault("", PROTOCOL, connack(0x22, b"\0\1", 0x22, b"\0\1"), stage="connecting"),
-    Fault("", MALFORMED, connack(0x17, 1), stage="connecting"),
-    Fault("", MALFORMED, packet(0x20, 0), stage="connecting"),
-    Fault("", MALFORMED, packet(0x20, 0, 0), stage="connecting"),  # MQTT-2.2.2-1
-    Fault("", MALFORMED, packet(0x20, 0, 0, 0, 0), stage="connecting"),
+    answer("MQTT-3.2.2-1", MALFORMED, connack(flags=2)),
+    answer("MQTT-3.2.2-1", MALFORMED, connack(flags=0x80)),
+    answer("MQTT-3.2.2-2", PROTOCOL, connack(flags=1)),
+    answer("MQTT-3.2.2-6", PROTOCOL, connack(flags=1, code=0x87)),
+    answer("MQTT-3.2.2-8", PROTOCOL, connack(code=0x01)),
+    answer("MQTT-3.2.2-8", PROTOCOL, connack(code=0x8B)),
+    answer("MQTT-3.2.2-7", PROTOCOL, connack(code=0x87) + packet(0xD0)),
+    answer("MQTT-3.1.2-28", PROTOCOL, connack(0x1A, "info")),
+    answer("MQTT-4.12.0-6", PROTOCOL, connack(0x15, "m")),
+    answer("", PROTOCOL, connack(0x16, "data")),
+    answer("", PROTOCOL, connack(0x21, b"\0\0")),
+    answer("", PROTOCOL, connack(0x27, b"\0\0\0\0")),
+    answer("", PROTOCOL, connack(0x24, 2)),
+    *[answer("", PROTOCOL, connack(name, 2)) for name in b"\x25\x28\x29\x2a"],
+    answer("", PROTOCOL, connack(0x22, b"\0\1", 0x22, b"\0\1")),
+    answer("", MALFORMED, connack(0x17, 1)),
+    answer("", MALFORMED, packet(0x20, 0)),
+    answer("", MALFORMED, packet(0x20, 0, 0)),  # MQTT-2.2.2-1
+    answer("", MALFORMED, packet(0x20, 0, 0, 0, 0)),
     Fault("MQTT-2.2.1-6", PROTOCOL, packet(0x90, b"\0\0", 0, 0)),
     Fault("MQTT-2.2.1-6", PROTOCOL, packet(0xB0, b"\0\0", 0, 0)),
     Fault("MQTT-3.9.3-2", PROTOCOL, packet(0x90, b"\0\1", 0, 0x03)),
@@ -378,21 +374,22 @@ OF_3_1_1 = [
     Fault("", PROTOCOL, packet(0xE0), version=4),
     Fault("", MALFORMED, packet(0xF0), version=4),
     Fault("", MALFORMED, packet(0xF0), "server", version=4),
-    Fault("MQTT-3.2.0-1", PROTOCOL, packet(0xD0), version=4, stage="connecting"),
-    Fault("MQTT-3.2.2-1", PROTOCOL, packet(0x20, 1, 0), version=4, stage="connecting"),
-    Fault("MQTT-3.2.2-4", PROTOCOL, packet(0x20, 1, 5), version=4, stage="connecting"),
-    Fault("", PROTOCOL, packet(0x20, 0, 6), version=4, stage="connecting"),
-    Fault("", MALFORMED, packet(0x20, 0, 0, 0), version=4, stage="connecting"),
-    Fault("MQTT-3.2.2-5", PROTOCOL, packet(0x20, 0, 5) + packet(0xD0), version=4, stage="connecting"),
-    Fault("MQTT-3.1.2-2", VERSION, connect(2, "me"), "server", version=4, stage="begun"),
-    Fault("MQTT-3.1.2-13", MALFORMED, connect(8, "me", level=4), "server", version=4, stage="begun"),
-    Fault("MQTT-3.1.2-14", MALFORMED, connect(0x1C, "me", level=4), "server", version=4, stage="begun"),
-    Fault("MQTT-3.1.2-15", MALFORMED, connect(0x20, "me", level=4), "server", version=4, stage="begun"),
-    Fault("MQTT-3.1.2-22", MALFORMED, connect(0x42, "me", "p", level=4), "server", version=4, stage="begun"),
-    Fault("MQTT-3.1.3-8", ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, connect(0, "", level=4), "server",
-          version=4, stage="begun"),
-    Fault("MQTT-4.7.1-1", TOPIC_NAME, connect(6, "me", "w/+", "", level=4), "server", version=4,
-          stage="begun"),
+    answer("MQTT-3.2.0-1", PROTOCOL, packet(0xD0), version=4),
+    answer("MQTT-3.2.2-1", PROTOCOL, packet(0x20, 1, 0), version=4),
+    answer("MQTT-3.2.2-4", PROTOCOL, packet(0x20, 1, 5), version=4),
+    answer("", PROTOCOL, packet(0x20, 0, 6), version=4),
+    answer("", MALFORMED, packet(0x20, 0, 0, 0), version=4),
+    answer("MQTT-3.2.2-5", PROTOCOL, packet(0x20, 0, 5) + packet(0xD0), version=4),
+    first("MQTT-3.1.2-2", VERSION, connect(2, "me"), version=4),
+    first("MQTT-3.1.2-13", MALFORMED, connect(8, "me", level=4), version=4),
+    first("MQTT-3.1.2-14", MALFORMED, connect(0x1C, "me", level=4), version=4),
+    first("MQTT-3.1.2-15", MALFORMED, connect(0x20, "me", level=4), version=4),
+    first("MQTT-3.1.2-22", MALFORMED, connect(0x42, "me", "p", level=4), version=4),
+    first(
+        *("MQTT-3.1.3-8", ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, connect(0, "", level=4)),
+        version=4,
+    ),
+    first("MQTT-4.7.1-1", TOPIC_NAME, connect(6, "me", "w/+", "", level=4), version=4),
     Fault("MQTT-3.8.1-1", MALFORMED, packet(0x80, b"\0\1", "a", 0), "server", version=4),
     Fault("MQTT-3.8.3-3", PROTOCOL, packet(0x82, b"\0\1"), "server", version=4),
     Fault("MQTT-3.8.3-4", MALFORMED, packet(0x82, b"\0\1", "a", 0x04), "server", version=4),

@@ -29,7 +29,15 @@ from wirekit.protocols.mqtt import (
     Unsubscribe,
     Will,
 )
-from wirekit.protocols.mqtt import _reason_codes as codes
+from wirekit.protocols.mqtt._reason_codes import (
+    CONNACK_CODES,
+    DISCONNECT_CODES,
+    PUBACK_CODES,
+    PUBREL_CODES,
+    SUBACK_CODES,
+    SUBACK_RETURN_CODES,
+    UNSUBACK_CODES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -80,7 +88,14 @@ MESSAGE = {
     "correlation_data": BINARY,
     "user_property": PAIRS,
 }
-AUTHENTICATION = {"authentication_method": st.just("SCRAM"), "authentication_data": BINARY}
+AUTHENTICATION = st.fixed_dictionaries(
+    {"authentication_method": st.just("SCRAM")}, optional={"authentication_data": BINARY}
+)
+
+
+def both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Put properties together."""
+    return {**one, **other}
 
 
 def of_version(version: Version, **values: SearchStrategy[Any]) -> SearchStrategy[Any]:
@@ -115,10 +130,10 @@ def acknowledgements(version: Version) -> SearchStrategy[Any]:
         )
 
     return st.one_of(
-        build(PubAck, codes.PUBACK_CODES),
-        build(PubRec, codes.PUBACK_CODES),
-        build(PubRel, codes.PUBREL_CODES),
-        build(PubComp, codes.PUBREL_CODES),
+        build(PubAck, PUBACK_CODES),
+        build(PubRec, PUBACK_CODES),
+        build(PubRel, PUBREL_CODES),
+        build(PubComp, PUBREL_CODES),
     )
 
 
@@ -139,9 +154,7 @@ def connects(version: Version) -> SearchStrategy[Connect]:
         user_property=PAIRS,
     )
     if version == 5:
-        method = st.builds(
-            lambda found, extra: {**found, **extra}, properties, dictionary_of_authentication()
-        )
+        method = st.builds(both, properties, AUTHENTICATION)
         properties = st.one_of(properties, method)
 
     def build(
@@ -155,13 +168,6 @@ def connects(version: Version) -> SearchStrategy[Connect]:
 
     rest = st.tuples(UINT16, st.none() | wills(version), properties)
     return st.builds(build, TEXT, st.booleans(), st.none() | TEXT, st.none() | BINARY, rest)
-
-
-def dictionary_of_authentication() -> SearchStrategy[Any]:
-    return st.fixed_dictionaries(
-        {"authentication_method": AUTHENTICATION["authentication_method"]},
-        optional={"authentication_data": AUTHENTICATION["authentication_data"]},
-    )
 
 
 def connacks(version: Version) -> SearchStrategy[ConnAck]:
@@ -185,7 +191,7 @@ def connacks(version: Version) -> SearchStrategy[ConnAck]:
         server_keep_alive=UINT16,
         server_reference=TEXT,
     )
-    refusals = st.sampled_from(sorted(codes.CONNACK_CODES)[1:])
+    refusals = st.sampled_from(sorted(CONNACK_CODES)[1:])
     accepted = st.builds(ConnAck, st.booleans(), st.just(ReasonCode.SUCCESS), properties)
     return st.one_of(accepted, st.builds(ConnAck, st.just(False), refusals, properties))
 
@@ -217,9 +223,9 @@ def of_clients(version: Version) -> SearchStrategy[Packet]:
 
 def of_servers(version: Version) -> SearchStrategy[Packet]:
     """Return what a server may send at any time between CONNACK and DISCONNECT."""
-    allowed = codes.SUBACK_CODES if version == 5 else codes.SUBACK_RETURN_CODES
+    allowed = SUBACK_CODES if version == 5 else SUBACK_RETURN_CODES
     granted = st.lists(st.sampled_from(sorted(allowed)), min_size=1, max_size=3).map(tuple)
-    released = st.lists(st.sampled_from(sorted(codes.UNSUBACK_CODES)), min_size=1, max_size=3)
+    released = st.lists(st.sampled_from(sorted(UNSUBACK_CODES)), min_size=1, max_size=3)
     explanation = of_version(version, **EXPLANATION)
     return st.one_of(
         publishes(version, "server"),
@@ -238,16 +244,12 @@ def disconnects(version: Version, role: Role) -> SearchStrategy[Disconnect]:
     values: dict[str, SearchStrategy[Any]] = {**EXPLANATION, "server_reference": TEXT}
     if role == "client":
         values["session_expiry_interval"] = st.just(0)
-    allowed = sorted(codes.DISCONNECT_CODES[role])
+    allowed = sorted(DISCONNECT_CODES[role])
     return st.builds(Disconnect, st.sampled_from(allowed), dictionary(**values))
 
 
 def auths(code: ReasonCode) -> SearchStrategy[Auth]:
-    properties = st.builds(
-        lambda found, extra: {**found, **extra},
-        dictionary_of_authentication(),
-        dictionary(**EXPLANATION),
-    )
+    properties = st.builds(both, AUTHENTICATION, dictionary(**EXPLANATION))
     return st.builds(Auth, st.just(code), properties)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.protocols._outcome import one_by_one
@@ -21,7 +23,8 @@ def codec_for(fault: Fault) -> Codec:
 
 
 def name(fault: Fault) -> str:
-    return f"{fault.role}-{fault.version}-{fault.statement or fault.reason_code.name}-{fault.data[:16].hex()}"
+    rule = fault.statement or fault.reason_code.name
+    return f"{fault.role}-{fault.version}-{rule}-{fault.data[:16].hex()}"
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=name)
@@ -48,12 +51,16 @@ def test_it_is_the_same_byte_by_byte_and_for_good(fault: Fault) -> None:
         codec.receive_data(fault.data)
     other = codec_for(fault)
     events: list[object] = []
-    with pytest.raises(Violation) as second:
+
+    def receive_all() -> None:
         for byte in one_by_one(fault.data):
-            events += other.receive_data(byte)
+            events.extend(other.receive_data(byte))
+
+    with pytest.raises(Violation) as second:
+        receive_all()
     assert repr(second.value) == repr(first.value)
     assert events + second.value.events == first.value.events
-    for again in (lambda: codec.receive_data(b"x"), codec.receive_eof):
+    for again in (partial(codec.receive_data, b"x"), codec.receive_eof):
         with pytest.raises(Violation) as later:
             again()
         assert repr(later.value) == repr(first.value)

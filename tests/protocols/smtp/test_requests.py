@@ -288,6 +288,12 @@ def test_the_last_chunk_of_lmtp_waits_for_an_accepted_recipient() -> None:
     assert len(codec.receive_data(OK * 2)) == 2
     with refused:
         codec.send(last)
+    codec.send(MAIL, RCPT, RCPT)
+    codec.receive_data(OK * 3)
+    codec.send(Bdat(b"a"))
+    codec.receive_data(b"452 no\r\n")
+    with refused:
+        codec.send(last)
 
 
 # Buffers -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""SASLprep as PostgreSQL does it: not quite RFC 4013."""
+"""SASLprep (RFC 4013) of passwords, as forgiving as PostgreSQL's."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ _PROHIBITED = (
 
 
 def saslprep(password: str) -> bytes:
-    """Return the bytes that the server hashed when the password was set.
+    """Return the bytes that a server hashed when the password was set.
 
-    PostgreSQL takes a password that SASLprep forbids as it is, ASCII always, and looks for what is
-    forbidden before it normalizes, where RFC 4013 §2.3 says after (src/common/saslprep.c). Lone
-    surrogates stand for bytes that are not UTF-8, as Python reads them from the environment.
+    As in PostgreSQL, and for servers that know no SASLprep: a password that it forbids is taken as
+    it is, ASCII always, and what is forbidden is looked for before normalizing, where RFC 4013 §2.3
+    says after (src/common/saslprep.c). Lone surrogates stand for bytes that are not UTF-8, as
+    Python reads them from the environment.
 
     Raises:
         UnicodeEncodeError: a surrogate stands for no byte.

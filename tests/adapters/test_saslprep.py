@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wirekit.adapters.postgres._saslprep import saslprep
+from wirekit.adapters._saslprep import saslprep
 
 
 @pytest.mark.parametrize(

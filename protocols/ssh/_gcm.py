@@ -1,0 +1,55 @@
+"""AES-GCM as OpenSSH negotiates it: RFC 5647, and OpenSSH PROTOCOL §1.6."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ._ciphers import PacketCipher, mac_error
+
+__all__ = ["GCMCipher"]
+
+_INVOCATION_COUNTER = Struct(">Q")
+
+
+class GCMCipher(PacketCipher):
+    """The length stands in the clear and is authenticated as associated data.
+
+    The nonce is RFC 5647's: 4 fixed bytes and a counter of packets. The codec changes keys long
+    before the counter can come back to where it began.
+    """
+
+    __slots__ = ("_aead", "_counter", "_nonce")
+
+    block_size = 16
+    header_size = 4
+    unaligned = 4
+    tag_size = 16
+
+    def __init__(self, key: bytes, iv: bytes) -> None:
+        self._aead = AESGCM(key)
+        self._nonce = bytearray(iv)
+        (self._counter,) = _INVOCATION_COUNTER.unpack_from(iv, 4)
+
+    def _count(self) -> None:
+        self._counter = self._counter + 1 & 0xFFFFFFFFFFFFFFFF
+        _INVOCATION_COUNTER.pack_into(self._nonce, 4, self._counter)
+
+    def seal(self, sequence: int, packet: bytes) -> bytes:
+        length = packet[:4]
+        sealed = self._aead.encrypt(self._nonce, memoryview(packet)[4:], length)
+        self._count()
+        return length + sealed
+
+    def open_length(self, sequence: int, header: memoryview) -> int:
+        return int.from_bytes(header, "big")
+
+    def open(self, sequence: int, packet: memoryview) -> bytes:
+        try:
+            opened = self._aead.decrypt(self._nonce, packet[4:], packet[:4])
+        except InvalidTag:
+            raise mac_error() from None
+        self._count()
+        return opened
