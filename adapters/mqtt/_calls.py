@@ -120,7 +120,10 @@ class Calls:
         if connection is None:
             self._link.check()
         future: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
-        flow = self._session.publish(message, future)
+        try:
+            flow = self._session.publish(message, future)
+        except LocalProtocolError as error:
+            raise connection_error(error, sent=False) from None
         deadlines = self._deadlines
         if timeout is not None:
             deadlines = Deadlines(timeout, partial(self._too_late, _NOT_ACKNOWLEDGED, timeout))

@@ -166,6 +166,9 @@ class Outgoing:
 
         With ``at_once``, and if it is its turn and the server wants one more, it gets its packet
         identifier and is to be sent now.
+
+        Raises:
+            Error: the store does not take it; nothing has changed.
         """
         self._order += 1
         expires_at = None
@@ -177,8 +180,8 @@ class Outgoing:
             if packet_id is not None:
                 self._begin(flow, packet_id)
                 return flow
-        self._waiting[flow.order] = flow
         self._put(flow, "publish")
+        self._waiting[flow.order] = flow
         return flow
 
     def next(self) -> Publish | None:
@@ -206,11 +209,15 @@ class Outgoing:
 
     def _begin(self, flow: Flow, packet_id: int) -> None:
         flow.publish.packet_id = packet_id
+        if self._store is not None:
+            try:
+                self._put(flow, "publish")
+            except Exception:
+                self._ids.release(packet_id)
+                raise
         self._published[packet_id] = flow
         flow.counted = True
         self._quota -= 1
-        if self._store is not None:
-            self._put(flow, "publish")
 
     def _again(self, flow: Flow) -> Publish:
         if flow.expires_at is not None:

@@ -50,6 +50,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+# Messages that a server gets before it has acknowledged them, where it cannot say how many it wants.
+# It is mosquitto's own default, and it loses further ones of QoS 2 (2.0.11); paho has the same.
+_WINDOW_OF_3_1_1 = 20
+
 
 class Session:
     """The state of a client's session, on one network connection after the other.
@@ -124,7 +128,8 @@ class Session:
         for _ in range(self._full):
             connection.pause_reading()
         self.incoming.opened(session_present=present)
-        for packet in self.outgoing.opened(limits.peer_receive_maximum, session_present=present):
+        window = limits.peer_receive_maximum if self._version == 5 else _WINDOW_OF_3_1_1
+        for packet in self.outgoing.opened(window, session_present=present):
             connection.send(packet)
         self.subscriptions.opened(
             session_present=present, identifiers=limits.peer_subscription_identifier_available

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from ._errors import SMTPArgumentError
+from wirekit._errors import ConnectionLost, RemoteProtocolError
+from wirekit.protocols.smtp import Auth, AuthResponse
+
+from ._errors import SMTPArgumentError, SMTPAuthenticationError
 from ._sasl import choose
 
 if TYPE_CHECKING:
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from wirekit.protocols.smtp import Reply
 
     from ._connection import Connection
+    from ._sasl import Mechanism
 
 __all__ = ["Credentials", "Token", "log_in"]
 
@@ -56,5 +61,54 @@ async def log_in(
             "the login would go over the network in clear: use TLS (secure_transport or"
             " start_tls), or say allow_plaintext_auth=True"
         )
-    choose(connection.capabilities.auth, credentials)
-    raise NotImplementedError
+    binding = connection.socket.info.channel_binding("tls-server-end-point")
+    mechanism = choose(connection.capabilities.auth, credentials, channel_binding=binding)
+    sent: list[str] = [credentials.password or ""]
+    try:
+        reply = await _exchange(connection, mechanism, sent)
+        if reply.is_positive:
+            mechanism.finish()
+            return reply
+    except BaseException:
+        # Half a login is no state to leave a connection in.
+        connection.fail(ConnectionLost("the connection was closed because its login broke off"))
+        raise
+    message = "\n".join(reply.lines)
+    for secret in filter(None, sent):  # some servers repeat what they were sent
+        message = message.replace(secret, "***")
+    error = SMTPAuthenticationError(reply.code, message)
+    if mechanism.rejection is not None:
+        error.add_note(f"the server said: {mechanism.rejection}")
+    raise error
+
+
+async def _exchange(connection: Connection, mechanism: Mechanism, sent: list[str]) -> Reply:
+    """Return the reply that ends the exchange (RFC 4954 §4); ``sent`` gets what was sent."""
+    initial = await mechanism.start()
+    command = Auth(mechanism.name, initial)
+    if not command.fits:
+        command = Auth(mechanism.name)
+    sent += _forms(initial or b"")
+    (reply,) = await connection.ask(command)
+    for number in range(_MOST_CHALLENGES):
+        if reply.code != 334:
+            return reply
+        if number == 0 and initial is not None and command.initial_response is None:
+            response = _late_initial(reply, initial)
+        else:
+            response = await mechanism.respond(reply.challenge)
+        sent += _forms(response)
+        (reply,) = await connection.ask(AuthResponse(response))
+    raise RemoteProtocolError(f"the server asks more than {mechanism.name} has to say")
+
+
+def _late_initial(reply: Reply, initial: bytes) -> bytes:
+    """Return the initial response that was too long for AUTH's own line."""
+    if reply.challenge:
+        raise RemoteProtocolError("a challenge where the initial response was due")
+    return initial
+
+
+def _forms(data: bytes) -> tuple[str, str]:
+    """Return how a server may show what it was sent."""
+    return data.decode("utf-8", "replace"), b2a_base64(data, newline=False).decode("ascii")

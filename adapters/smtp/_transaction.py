@@ -240,7 +240,8 @@ class Transaction:
     def _data_answered(self, replies: list[Reply]) -> None:
         reply = replies[0]
         if reply.code != 354:
-            self._finish(self._refusal or refusal(SMTPDataError, reply), reset=True)
+            error = self._refusal or refusal(SMTPDataError, reply)
+            self._finish(error, reset=not isinstance(error, SMTPSenderRefused))
         elif self._refusal is not None:
             # RFC 2920 §3.1: a server that takes mail for nobody is given a single dot.
             self._connection.request(self._emptied, smtp.EndOfMailData())

@@ -6,14 +6,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from ._ciphers import PacketCipher, mac_error
+from ._ciphers import mac_error
 
 __all__ = ["ChaChaCipher"]
 
-_BLOCK = bytes(64)
+_BLOCK = bytes(64)  # the first of the key stream begins with the key of Poly1305
+_COUNTER = bytes(8)  # of blocks; the nonce behind it is the sequence number
 
 
-class ChaChaCipher(PacketCipher):
+class ChaChaCipher:
     """The length is encrypted under a key of its own, so that no oracle touches the payload's.
 
     Nonces are sequence numbers, so the keys have to change before these come again.
@@ -22,28 +23,34 @@ class ChaChaCipher(PacketCipher):
     __slots__ = ("_length_stream", "_stream")
 
     block_size = 8
-    header_size = 4
     unaligned = 4
+    header_size = 4
     tag_size = 16
 
     def __init__(self, key: bytes, _iv: bytes = b"") -> None:
         self._stream = Cipher(algorithms.ChaCha20(key[:32], bytes(16)), None).encryptor()
         self._length_stream = Cipher(algorithms.ChaCha20(key[32:], bytes(16)), None).encryptor()
 
-    def seal(self, sequence: int, packet: bytes) -> bytes:
-        nonce = b"\0\0\0\0\0\0\0\0" + sequence.to_bytes(8, "big")
+    def seal(self, sequence: int, length: bytes, body: bytes, output: list[bytes]) -> None:
+        """Add the encrypted length, the encrypted body, and their tag."""
+        nonce = _COUNTER + sequence.to_bytes(8, "big")
         self._length_stream.reset_nonce(nonce)
         self._stream.reset_nonce(nonce)
-        key = self._stream.update(_BLOCK)[:32]
-        sealed = self._length_stream.update(packet[:4]) + self._stream.update(packet[4:])
-        return sealed + Poly1305.generate_tag(key, sealed)
+        tag = Poly1305(self._stream.update(_BLOCK)[:32])
+        sealed_length = self._length_stream.update(length)
+        sealed = self._stream.update(body)
+        tag.update(sealed_length)
+        tag.update(sealed)
+        output += sealed_length, sealed, tag.finalize()
 
     def open_length(self, sequence: int, header: memoryview) -> int:
-        self._length_stream.reset_nonce(b"\0\0\0\0\0\0\0\0" + sequence.to_bytes(8, "big"))
+        """Return the packet_length."""
+        self._length_stream.reset_nonce(_COUNTER + sequence.to_bytes(8, "big"))
         return int.from_bytes(self._length_stream.update(header), "big")
 
     def open(self, sequence: int, packet: memoryview) -> bytes:
-        self._stream.reset_nonce(b"\0\0\0\0\0\0\0\0" + sequence.to_bytes(8, "big"))
+        """Return the body, if the tag is right."""
+        self._stream.reset_nonce(_COUNTER + sequence.to_bytes(8, "big"))
         key = self._stream.update(_BLOCK)[:32]
         try:
             Poly1305.verify_tag(key, packet[:-16], bytes(packet[-16:]))

@@ -7,14 +7,14 @@ from struct import Struct
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ._ciphers import PacketCipher, mac_error
+from ._ciphers import mac_error
 
 __all__ = ["GCMCipher"]
 
 _INVOCATION_COUNTER = Struct(">Q")
 
 
-class GCMCipher(PacketCipher):
+class GCMCipher:
     """The length stands in the clear and is authenticated as associated data.
 
     The nonce is RFC 5647's: 4 fixed bytes and a counter of packets. The codec changes keys long
@@ -24,8 +24,8 @@ class GCMCipher(PacketCipher):
     __slots__ = ("_aead", "_counter", "_nonce")
 
     block_size = 16
-    header_size = 4
     unaligned = 4
+    header_size = 4
     tag_size = 16
 
     def __init__(self, key: bytes, iv: bytes) -> None:
@@ -37,16 +37,17 @@ class GCMCipher(PacketCipher):
         self._counter = self._counter + 1 & 0xFFFFFFFFFFFFFFFF
         _INVOCATION_COUNTER.pack_into(self._nonce, 4, self._counter)
 
-    def seal(self, sequence: int, packet: bytes) -> bytes:
-        length = packet[:4]
-        sealed = self._aead.encrypt(self._nonce, memoryview(packet)[4:], length)
+    def seal(self, sequence: int, length: bytes, body: bytes, output: list[bytes]) -> None:
+        """Add the length, and the encrypted body with its tag."""
+        output += length, self._aead.encrypt(self._nonce, body, length)
         self._count()
-        return length + sealed
 
     def open_length(self, sequence: int, header: memoryview) -> int:
+        """Return the packet_length."""
         return int.from_bytes(header, "big")
 
     def open(self, sequence: int, packet: memoryview) -> bytes:
+        """Return the body, if its tag is right."""
         try:
             opened = self._aead.decrypt(self._nonce, packet[4:], packet[:4])
         except InvalidTag:

@@ -6,7 +6,6 @@ last field. Those of the layers above are `Packet`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -60,8 +59,8 @@ class Packet(NamedTuple):
         return f"Packet(number={self.number}, {len(self.payload)} bytes, sequence={self.sequence})"
 
 
-class Message(ABC):
-    """What the messages have in common."""
+class Message:
+    """What the messages have in common; each has fields to encode and to decode."""
 
     __slots__ = ()
 
@@ -83,12 +82,12 @@ class Message(ABC):
         reader.end()
         return message
 
-    @abstractmethod
-    def _encode_fields(self) -> bytes: ...
+    def _encode_fields(self) -> bytes:
+        raise NotImplementedError
 
     @classmethod
-    @abstractmethod
-    def _decode_fields(cls, reader: Reader) -> Self: ...
+    def _decode_fields(cls, reader: Reader) -> Self:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

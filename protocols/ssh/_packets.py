@@ -6,7 +6,6 @@ on over that, unless they are reset.
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import TYPE_CHECKING
 
 from wirekit._errors import LocalProtocolError
@@ -31,7 +30,7 @@ _SEQUENCE_MASK = 0xFFFFFFFF
 _MIN_PACKET_LENGTH = 5  # padding_length and the least padding
 _MIN_PADDING = 4
 _LEAST = 12  # with its length, a packet has at least 16 bytes
-_HEAD = Struct(">IB").pack
+_BYTES = tuple(bytes((byte,)) for byte in range(256))
 _POOL = 4096  # random bytes drawn at once
 
 
@@ -72,8 +71,8 @@ class PacketWriter:
         if reset_sequence:
             self.sequence = 0
 
-    def seal(self, payload: Buffer) -> bytes:
-        """Return a payload as a packet on the wire.
+    def seal(self, payload: Buffer, output: list[bytes]) -> None:
+        """Add the pieces of a packet on the wire to ``output``.
 
         Raises:
             LocalProtocolError: a sequence number would come again under the same keys.
@@ -89,12 +88,11 @@ class PacketWriter:
         while padding < _MIN_PADDING or length + padding < _LEAST:
             padding += block
         length += padding
-        packet = b"".join((_HEAD(length, padding), payload, self._padding(padding)))
-        sealed = cipher.seal(self.sequence, packet)
+        body = b"".join((_BYTES[padding], payload, self._padding(padding)))
+        cipher.seal(self.sequence, length.to_bytes(4, "big"), body, output)
         self.sequence = self.sequence + 1 & _SEQUENCE_MASK
         self.packets += 1
         self.bytes_sealed += length
-        return sealed
 
     def _padding(self, size: int) -> bytes:
         start = self._pool_position

@@ -98,22 +98,17 @@ class Sender:
         return b"".join(self.send_buffers(*messages))
 
     def send_buffers(self, *messages: Message | Buffer) -> list[Buffer]:
-        """Return the same as `send` in pieces, a packet each."""
+        """Return the same as `send` in pieces."""
         payloads = [
             message.encode() if isinstance(message, Message) else message for message in messages
         ]
         self._check(payloads)
-        output = self._output
         for payload in payloads:
-            if payload[0] == _DISCONNECT:
-                output.append(self._writer.seal(payload))
-                self._close()
-                break
-            if self._holds:
+            if self._holds and payload[0] != _DISCONNECT:
                 self._queue.append(bytes(payload))
                 self._queued += len(payload)
             else:
-                output.append(self._seal(payload))
+                self._seal(payload)
         return self._take_output()
 
     def data_to_send(self) -> bytes:
@@ -126,13 +121,17 @@ class Sender:
         return output
 
     def _check(self, payloads: list[bytes | Buffer]) -> None:
+        """Make sure that all of them can be sent now, or can wait."""
+        state = self._state
+        may_disconnect = self._may_disconnect  # which is the last that may be sent
+        may_send = state is not State.CLOSED and state is not State.ERROR
         waiting = self._queued
         for payload in payloads:
             number = payload[0] if payload else 0
-            if number == _DISCONNECT and self._may_disconnect:
-                break
-            if self._state is State.CLOSED or self._state is State.ERROR:
-                raise LocalProtocolError(f"nothing can be sent in state {self._state.name}")
+            if number == _DISCONNECT and may_disconnect:
+                may_send = may_disconnect = False
+            elif not may_send:
+                raise LocalProtocolError(f"nothing can be sent in state {state.name}")
             if not number or _LAST_GENERIC < number < _FIRST_OF_SERVICES:
                 raise LocalProtocolError(f"a message of number {number} is not yours to send")
             if len(payload) > _MAX_PAYLOAD:
@@ -143,11 +142,13 @@ class Sender:
         if self._writer.packets + len(payloads) > MAX_PACKETS:
             raise LocalProtocolError("nothing more can be sent without a key exchange")
 
-    def _seal(self, payload: Buffer) -> bytes:
-        sealed = self._writer.seal(payload)
-        if payload[0] == USERAUTH_SUCCESS and self.role == "server":
+    def _seal(self, payload: Buffer) -> None:
+        self._writer.seal(payload, self._output)
+        number = payload[0]
+        if number == _DISCONNECT:
+            self._close()
+        elif number == USERAUTH_SUCCESS and self.role == "server":
             self._user_is_authenticated()
-        return sealed
 
     # For the codec itself
 
@@ -155,7 +156,7 @@ class Sender:
         """Send a message of the key exchange."""
         if self._writer.packets >= MAX_PACKETS:
             raise SSHProtocolError("too many packets without a key exchange")
-        self._output.append(self._writer.seal(message.encode()))
+        self._writer.seal(message.encode(), self._output)
 
     def _answer(self, message: Message) -> None:
         """Send what a message of the peer asks for."""
@@ -179,7 +180,8 @@ class Sender:
         """Send what has waited."""
         waiting, self._queue = self._queue, []
         self._queued = 0
-        self._output += map(self._seal, waiting)
+        for payload in waiting:
+            self._seal(payload)
 
     def _user_is_authenticated(self) -> None:
         self._authenticated = True

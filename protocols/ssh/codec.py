@@ -240,8 +240,8 @@ class Codec(Exchanger):
     def _take_other(self, number: int, payload: bytes, sequence: int, events: list[Event]) -> None:
         """Take what has nothing to do with key exchange."""
         if number == Ignore.number:
-            Ignore.decode(payload)
-        elif number == Ping.number:
+            return  # some send it without its field, so it is not even decoded
+        if number == Ping.number:
             self._answer(Pong(Ping.decode(payload).data))
         elif number in _GENERIC:
             events.append(_GENERIC[number].decode(payload))
