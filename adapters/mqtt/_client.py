@@ -74,8 +74,11 @@ class MQTT(Requests):
         will: what the server publishes when the connection is lost.
         properties: further properties of CONNECT, such as ``user_property``.
         store: keeps the session beyond the client's life; None: it ends with the client.
-        receive_maximum: how many messages of QoS 1 and 2 may be unacknowledged, so at most as many
-            wait in ``messages``.
+        receive_maximum: how many messages of QoS 1 and 2 may be unacknowledged, so how many of
+            them wait in ``messages``. Nothing more is read while a server has sent more than that,
+            as one of 3.1.1, which cannot be told, may.
+        enforce_receive_maximum: whether a server of 5.0 that does so is disconnected from, as the
+            standard has it. Mosquitto before 2.0.13 does, as soon as a consumer is slow.
         maximum_packet_size: bytes of the largest packet that is accepted.
         topic_alias_maximum: topic aliases that the server may use.
         automatic_topic_aliases: whether we use those that the server allows.
@@ -124,6 +127,7 @@ class MQTT(Requests):
         properties: Properties | None = None,
         store: SessionStore | None = None,
         receive_maximum: int = 1000,
+        enforce_receive_maximum: bool = False,
         maximum_packet_size: int = 16 * 1024 * 1024,
         topic_alias_maximum: int = 100,
         automatic_topic_aliases: bool = True,
@@ -161,6 +165,7 @@ class MQTT(Requests):
             will=will,
             properties={} if properties is None else properties,
             receive_maximum=receive_maximum,
+            enforce_receive_maximum=enforce_receive_maximum,
             maximum_packet_size=maximum_packet_size,
             topic_alias_maximum=topic_alias_maximum,
             automatic_topic_aliases=automatic_topic_aliases,
@@ -174,7 +179,10 @@ class MQTT(Requests):
         self._connected_before = False
         self._restored = False
         self._store = store
-        session = Session(version=version, receive_maximum=receive_maximum, store=store)
+        waits = version == 4 or not enforce_receive_maximum
+        session = Session(
+            version=version, receive_maximum=receive_maximum if waits else None, store=store
+        )
         self.messages = session.unclaimed = Messages(
             max_messages=queue_size,
             max_bytes=queue_bytes,

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
-# Messages that a server gets before it has acknowledged them, where it cannot say how many it wants.
-# It is mosquitto's own default, and it loses further ones of QoS 2 (2.0.11); paho has the same.
+# How many messages a server gets before it has acknowledged them, where it cannot say how many it
+# wants. It is mosquitto's own default, which loses further ones of QoS 2 (2.0.11), and paho's.
 _WINDOW_OF_3_1_1 = 20
 
 
@@ -60,7 +60,8 @@ class Session:
 
     Args:
         version: 5, or 4 for 3.1.1.
-        receive_maximum: how many messages of QoS 1 and 2 may be unacknowledged.
+        receive_maximum: how many messages of QoS 1 and 2 may be unacknowledged before reading
+            waits; None for any number.
         store: keeps the state on disk, or wherever; None: it ends with this object.
 
     Attributes:
@@ -75,7 +76,11 @@ class Session:
     unclaimed: Consumer
 
     def __init__(
-        self, *, version: Version, receive_maximum: int, store: SessionStore | None = None
+        self,
+        *,
+        version: Version,
+        receive_maximum: int | None = None,
+        store: SessionStore | None = None,
     ) -> None:
         self.connection: Connection | None = None
         self.router = Router()
@@ -85,8 +90,7 @@ class Session:
         self.outgoing = Outgoing(ids, store)
         self.incoming = Incoming(self._send, store)
         self.subscriptions = Subscriptions(ids, self._send, self._refused, store)
-        # 3.1.1 has no Receive Maximum: there the reading waits.
-        self._most_unacknowledged = receive_maximum if version == 4 else None
+        self._most_unacknowledged = receive_maximum
         self._pausing = False  # because of it
         self._ended = False
         self._full = 0  # consumers that want reading to wait
@@ -307,7 +311,7 @@ class Session:
     def _check_unacknowledged(self) -> None:
         if self._most_unacknowledged is None or self.connection is None:
             return
-        pausing = self.incoming.unacknowledged >= self._most_unacknowledged
+        pausing = self.incoming.unacknowledged > self._most_unacknowledged
         if pausing != self._pausing:
             self._pausing = pausing
             if pausing:

@@ -54,6 +54,7 @@ class Settings:
         will: what the server publishes when the connection is lost.
         properties: further ones of CONNECT.
         receive_maximum: messages of QoS 1 and 2 that the server may send before we answer.
+        enforce_receive_maximum: whether a server that sends more is at fault.
         maximum_packet_size: bytes of the largest packet that is accepted.
         topic_alias_maximum: topic aliases that the server may use.
         automatic_topic_aliases: whether we use those that the server allows.
@@ -70,6 +71,7 @@ class Settings:
     will: Will | None = None
     properties: Properties = field(default_factory=Properties, repr=False)
     receive_maximum: int = 1000
+    enforce_receive_maximum: bool = False
     maximum_packet_size: int = 16 * 1024 * 1024
     topic_alias_maximum: int = 100
     automatic_topic_aliases: bool = True
@@ -143,6 +145,7 @@ async def open_connection(
                 "client",
                 version=settings.version,
                 maximum_packet_size=settings.maximum_packet_size,
+                receive_maximum=None if settings.enforce_receive_maximum else 65535,
                 automatic_topic_aliases=settings.automatic_topic_aliases,
             )
             connection = Connection(

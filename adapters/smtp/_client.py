@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from wirekit.protocols.smtp import Capabilities
-    from wirekit.sockets import AddressLike, Connector, Socket, SocketLike
+    from wirekit.sockets import AddressLike, Connector, Policy, Socket, SocketLike, TLSOptions
 
     from ._bodies import Source
     from ._results import SendResult
@@ -128,6 +128,44 @@ class SMTP(Commands):
             socket=None if socket is None else as_socket(socket),
             dial=None if connector is None else _dialler(connector, address),
         )
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        connector: Connector | None = None,
+        policy: Policy | None = None,
+        connect_timeout: float | None = 10.0,
+        tls: TLSOptions | None = None,
+        allow_port_25: bool = False,
+        **settings: Any,
+    ) -> Self:
+        """Return a client for a URL, not open yet: use ``async with``, or ``await client.open()``.
+
+        It makes a new connection when the last one is over. Needs no running event loop.
+
+        Args:
+            url: see `parse_url`.
+            connector: makes the connections, for example through a tunnel; directly by default.
+            policy: which addresses may be connected to; any by default.
+            connect_timeout: seconds for each connection.
+            tls: options for TLS, such as a context of one's own.
+            allow_port_25: whether the port may be 25.
+            **settings: see `SMTP`; they go before those in the URL.
+
+        Raises:
+            AddressError: the URL or an option is wrong.
+        """
+        found = client_settings(
+            url,
+            connector=connector,
+            policy=policy,
+            connect_timeout=connect_timeout,
+            tls=tls,
+            allow_port_25=allow_port_25,
+        )
+        return cls(**{**found, **settings})
 
     async def open(self) -> Self:
         """Open the connection; ``async with`` does this.
@@ -320,18 +358,14 @@ class SMTP(Commands):
 
 
 async def connect(url: str, **settings: Any) -> SMTP:
-    """Return an open client for a URL; it makes a new connection when the last one is over.
-
-    Args:
-        url: see `parse_url`.
-        **settings: see `SMTP`; they go before those in the URL.
+    """Return an open client for a URL; takes the arguments of `SMTP.from_url`.
 
     Raises:
         AddressError: the URL or an option is wrong.
         SMTPConnectError: there is no connection.
         SMTPAuthenticationError: the server refuses the login.
     """
-    return await SMTP(**{**client_settings(url), **settings}).__aenter__()
+    return await SMTP.from_url(url, **settings).__aenter__()
 
 
 def _credentials(

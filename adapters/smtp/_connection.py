@@ -289,6 +289,8 @@ class Connection(asyncio.BufferedProtocol):
                 if self.on_progress is not None:
                     self.on_progress()
         except Exception as error:
+            if self.error is not None:
+                raise
             self.fail(error)
         finally:
             self._dispatching = False

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._bodies import Body, Source
 
-__all__ = ["By", "Envelope", "Mail", "Options", "make_envelope"]
+__all__ = ["DEFAULT_OPTIONS", "By", "Envelope", "Mail", "Options", "make_envelope"]
 
 BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 _Parameter = tuple[str, str | None]

@@ -236,7 +236,7 @@ def connection_error(error: Exception, *, sent: bool = True) -> SMTPException:
     copy = kind.__new__(kind)  # without __init__, which may want other arguments
     copy.args = error.args
     copy.__cause__ = error.__cause__
-    vars(copy).update({"message": str(error)}, **vars(error), sent=sent)
+    vars(copy).update({"message": str(error), **vars(error), "sent": sent})
     if isinstance(error, OSError) and isinstance(copy, OSError):
         copy.errno = error.errno
     return copy

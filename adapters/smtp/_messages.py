@@ -20,6 +20,7 @@ from ._errors import SMTPArgumentError, SMTPNotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from email.headerregistry import BaseHeader
     from email.message import Message
 
     from wirekit.protocols.smtp import Capabilities
@@ -28,8 +29,8 @@ __all__ = ["Prepared", "prepare"]
 
 BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
-# RFC 5322 §2.2 and §2.2.3: a name, and a value that goes on only in lines that begin with a space.
-_FIELD = re.compile(rb"[!-9;-~]+:(?:[^\r\n\0]|\r\n[ \t])*\r\n")
+_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 §2.2
+_VALUE = re.compile(rb":(?:[^\r\n\0]|\r\n[ \t])*\r\n")  # §2.2.3: it goes on behind a space only
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _SENDERS = ("Sender", "From")
 _RECIPIENTS = ("To", "Cc", "Bcc")
@@ -38,6 +39,7 @@ _ADDRESSES = frozenset(
     for prefix in ("", "resent-")
     for name in ("from", "sender", "reply-to", "to", "cc")
 )
+_NEEDS_8BITMIME = "the message is not ASCII, and the server does not offer 8BITMIME"
 _header = cast("Any", HeaderRegistry())  # its types say less than it takes
 
 
@@ -110,7 +112,7 @@ def prepare(
     if is_binary:
         body_type = "BINARYMIME"
     elif body_type == "8BITMIME" and not capabilities.eightbitmime:
-        raise SMTPNotSupported("the message is not ASCII, and the server does not offer 8BITMIME")
+        raise SMTPNotSupported(_NEEDS_8BITMIME)
     return Prepared(sender, tuple(recipients), body, body_type, smtputf8)
 
 
@@ -136,9 +138,7 @@ def _sender(message: Message, prefix: str) -> str:
 
 
 def _recipients(message: Message, prefix: str) -> list[str]:
-    found = [
-        address for name in _RECIPIENTS for address in _addresses(message, f"{prefix}{name}")
-    ]
+    found = [address for name in _RECIPIENTS for address in _addresses(message, f"{prefix}{name}")]
     if not found:
         names = ", ".join(f"{prefix}{name}" for name in _RECIPIENTS)
         raise SMTPArgumentError(f"the message has no address in {names}")
@@ -171,7 +171,9 @@ def _parsed(name: str, value: object) -> AddressHeader:
             header = cast("AddressHeader", _header(name, "".join(_LINE_BREAK.split(str(value)))))
         except Exception as error:
             raise SMTPArgumentError(f"the addresses in {name} cannot be read") from error
-    if any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects):
+    if any(
+        isinstance(defect, InvalidHeaderDefect) for defect in cast("BaseHeader", header).defects
+    ):
         raise SMTPArgumentError(f"the addresses in {name} cannot be read")
     return header
 
@@ -273,6 +275,8 @@ def _flatten(message: Message, capabilities: Capabilities, *, utf8: bool) -> byt
         BytesGenerator(output, policy=cast("Any", policy)).flatten(message)
     except SMTPArgumentError:
         raise
+    except UnicodeEncodeError as error:  # bytes that are no text of any charset
+        raise SMTPNotSupported(_NEEDS_8BITMIME) from error
     except Exception as error:  # the standard library has no one class for all that can go wrong
         text = f"the message cannot be written: {type(error).__name__}"
         raise SMTPArgumentError(text) from error
@@ -317,13 +321,14 @@ def _one_field(
             may stand in the header.
     """
     shown = ascii(name if len(name) <= 60 else f"{name[:60]}...")
+    if _NAME.fullmatch(name) is None:
+        raise SMTPArgumentError(f"{shown} is no name of a header field (RFC 5322 §2.2)")
     try:
         folded = fold()
         if fold_to_ascii is not None and not folded.isascii():
             folded = fold_to_ascii()
     except Exception as error:
         raise SMTPArgumentError(f"the header field {shown} cannot be written") from error
-    if _FIELD.fullmatch(folded) is None:
-        text = f"the header field {shown} holds a line break or null, or its name is no name"
-        raise SMTPArgumentError(text)
+    if not folded.startswith(name.encode()) or _VALUE.fullmatch(folded, len(name)) is None:
+        raise SMTPArgumentError(f"the header field {shown} holds a line break or null character")
     return folded

@@ -1,5 +1,6 @@
 # What stands in the place of _primitives.py in compiled modules.
 
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -130,6 +131,15 @@ cdef inline Py_ssize_t put_bytes(
 ) noexcept:
     memcpy(place + position, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
     return position + PyBytes_GET_SIZE(data)
+
+
+cdef inline int append_text(bytearray out, text) except -1:
+    cdef Py_ssize_t size
+    cdef const char *data = PyUnicode_AsUTF8AndSize(text, &size)
+    cdef Py_ssize_t position = PyByteArray_GET_SIZE(out)
+    PyByteArray_Resize(out, position + size)
+    memcpy(PyByteArray_AS_STRING(out) + position, data, size)
+    return 0
 
 
 cdef inline Py_ssize_t text_size(text) except -1:

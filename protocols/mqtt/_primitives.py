@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "append_text",
     "buffer_data",
     "buffer_size",
     "close_buffer",
@@ -127,6 +128,11 @@ def put_bytes(place: Any, position: int, data: bytes) -> int:
     after = position + len(data)
     place[position:after] = data
     return after
+
+
+def append_text(out: bytearray, text: str) -> None:
+    """Append a text's UTF-8, whose size is known to be right."""
+    out += text.encode()
 
 
 def text_size(text: str) -> int:

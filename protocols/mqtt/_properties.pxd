@@ -1,5 +1,7 @@
 cimport cython
 
+from wirekit.protocols cimport _native
+from wirekit.protocols.mqtt cimport _primitives
 from wirekit.protocols.mqtt._reader cimport Reader
 
 cdef int _CONNECT
@@ -40,13 +42,12 @@ cdef void _check_number(Py_ssize_t number, name, int of_type) except *
 cdef void _check_response_topic(text) except *
 @cython.locals(out=bytearray, entry=tuple, identifier=int, of_type=int, kinds=int)
 cpdef bytes write_properties(properties, int kind)
-cdef _values(value, name, int of_type, int kind)
+cdef _several(value, name, int of_type, int kind)
 cdef void _write_value(bytearray out, value, name, int of_type) except *
 cdef void _write_number(bytearray out, value, name, int of_type) except *
 @cython.locals(out=bytearray)
 cpdef bytes write_text(text, name)
-@cython.locals(data=bytes)
+@cython.locals(size=Py_ssize_t)
 cdef void _write_text(bytearray out, text, name) except *
-cdef void _write_length(bytearray out, Py_ssize_t number) except *
 @cython.locals(out=bytearray, byte=int)
 cpdef bytes variable_byte_integer(Py_ssize_t number, name)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from wirekit._errors import LocalProtocolError
+from wirekit.protocols import _native
+from wirekit.protocols.mqtt import _primitives
 
 from ._faults import Violation, malformed, protocol_error
 from ._reason_codes import ReasonCode
@@ -232,19 +234,17 @@ def write_properties(properties: Any, kind: int) -> bytes:
         identifier, of_type, kinds = entry
         if not kinds >> kind & 1:
             raise LocalProtocolError(f"the property {name} where it has no place")
-        for item in _values(value, name, of_type, kind):
-            out.append(identifier)
-            if of_type in (_FLAG, _UINT16, _UINT32, _VARIABLE):
-                _write_number(out, item, name, of_type)
-            else:
+        if of_type in (_PAIR, _VARIABLE):
+            for item in _several(value, name, of_type, kind):
+                out.append(identifier)
                 _write_value(out, item, name, of_type)
+        else:
+            out.append(identifier)
+            _write_value(out, value, name, of_type)
     return bytes(out)
 
 
-def _values(value: Any, name: str, of_type: int, kind: int) -> Any:
-    """Return what a property is several times; most are there once."""
-    if of_type not in (_PAIR, _VARIABLE):
-        return (value,)
+def _several(value: Any, name: str, of_type: int, kind: int) -> Any:
     values = value
     if not isinstance(value, (list, tuple)):
         raise LocalProtocolError(f"the property {name} is a list")
@@ -254,13 +254,15 @@ def _values(value: Any, name: str, of_type: int, kind: int) -> Any:
 
 
 def _write_value(out: bytearray, value: Any, name: str, of_type: int) -> None:
-    if of_type == _BINARY:
-        if not isinstance(value, bytes):
+    if of_type in (_FLAG, _UINT16, _UINT32, _VARIABLE):
+        _write_number(out, value, name, of_type)
+    elif of_type == _BINARY:
+        if type(value) is not bytes:
             raise LocalProtocolError(f"the property {name} is bytes")
         if len(value) > _MOST_BYTES:
             raise LocalProtocolError(f"the property {name} of more than {_MOST_BYTES} bytes")
-        _write_length(out, len(value))
-        out += value
+        _native.append_uint16(out, len(value))
+        _native.append_bytes(out, value)
     elif of_type == _PAIR:
         pair = value
         if not isinstance(value, (tuple, list)) or len(pair) != 2:
@@ -282,9 +284,9 @@ def _write_number(out: bytearray, value: Any, name: str, of_type: int) -> None:
     if of_type == _FLAG:
         out.append(value)
     elif of_type == _UINT16:
-        _write_length(out, value)
+        _native.append_uint16(out, value)
     elif of_type == _UINT32:
-        out += value.to_bytes(4, "big")
+        _native.append_uint32(out, value)
     else:
         out += variable_byte_integer(value, name)
 
@@ -304,21 +306,15 @@ def _write_text(out: bytearray, text: Any, name: str) -> None:
     if not isinstance(text, str):
         raise LocalProtocolError(f"{name} is a str")
     try:
-        data = text.encode()
+        size = _primitives.text_size(text)
     except UnicodeEncodeError:  # its message would show the text
         raise LocalProtocolError(f"{name} is not valid Unicode [MQTT-1.5.4-1]") from None
-    if len(data) > _MOST_BYTES:
+    if size > _MOST_BYTES:
         raise LocalProtocolError(f"{name} of more than {_MOST_BYTES} bytes")
-    if b"\0" in data:
+    if "\0" in text:
         raise LocalProtocolError(f"{name} has a null character [MQTT-1.5.4-2]")
-    _write_length(out, len(data))
-    out += data
-
-
-def _write_length(out: bytearray, number: int) -> None:
-    """Write a Two Byte Integer (§1.5.2)."""
-    out.append(number >> 8)
-    out.append(number & 0xFF)
+    _native.append_uint16(out, size)
+    _primitives.append_text(out, text)
 
 
 def variable_byte_integer(number: int, name: str) -> bytes:

@@ -66,7 +66,8 @@ cdef class Sender:
     cdef bytes _write_publish(self, Publish packet, bint whole)
     @cython.locals(qos=int)
     cdef int _check_publish(self, Publish packet) except -1
-    cdef bytes _write_publish_properties(self, Publish packet)
+    @cython.locals(block=bytes)
+    cdef bytes _write_publish_properties(self, Publish packet, properties)
     cdef _too_large(self, Py_ssize_t size)
 
     @cython.locals(kind=int, first=int)

@@ -258,7 +258,7 @@ class Sender:
         alias = 0  # one by ourselves
         properties = packet._properties  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         if properties:
-            block = self._write_publish_properties(packet)
+            block = self._write_publish_properties(packet, properties)
             given = properties.get("topic_alias", 0)
         elif not packet.topic:
             raise LocalProtocolError("a topic name without a character [MQTT-4.7.3-1]")
@@ -296,10 +296,9 @@ class Sender:
             raise LocalProtocolError(text)
         return packet_id
 
-    def _write_publish_properties(self, packet: Publish) -> bytes:
+    def _write_publish_properties(self, packet: Publish, properties: Any) -> bytes:
         if self._version == 4:
             raise LocalProtocolError("3.1.1 does not know properties")
-        properties = packet.properties
         try:
             block = write_properties(properties, _PUBLISH)
         except Violation as exc:

@@ -24,6 +24,7 @@ cdef object _ERROR
 
 
 cdef class Codec(Sender):
+    cdef int _receive_maximum
     cdef object _fault
     cdef bint _closed
     cdef unsigned long long _offset
@@ -36,6 +37,7 @@ cdef class Codec(Sender):
     cdef Py_ssize_t _needed
     cdef Publish _publish
     cdef Py_ssize_t _topic_end
+    cdef int _packet_id
     cdef Py_ssize_t _block
     cdef Py_ssize_t _payload
     cdef Py_ssize_t _length
@@ -74,7 +76,7 @@ cdef class Codec(Sender):
     cdef _too_large_for_us(self, Py_ssize_t size)
 
     @cython.locals(
-        qos=int, topic_end=Py_ssize_t, packet_id=int, most=int
+        qos=int, packet_id=int, most=int
     )
     cdef Publish _read_publish(
         self,
@@ -95,7 +97,7 @@ cdef class Codec(Sender):
     ) except -1
     cdef bint _wait(self, Py_ssize_t needed, Py_ssize_t end, name) except -1
     cdef int _check_accepted(self, int qos, int retain, properties) except -1
-    cdef _too_many(self)
+    cdef _too_many(self, int most)
     @cython.locals(start=Py_ssize_t, place="unsigned char *")
     cdef void _begin_payload(
         self,

@@ -58,6 +58,8 @@ class Codec(Sender):
         version: 5, or 4 for 3.1.1; a server may leave it to CONNECT by None.
         maximum_packet_size: bytes of a packet that we accept; less if CONNECT or CONNACK tells
             less to the peer.
+        receive_maximum: how many PUBLISH packets of QoS 1 and 2 we accept unacknowledged; None for
+            as many as CONNECT or CONNACK tells the peer. There are servers that do not keep to it.
         automatic_topic_aliases: give Topic Aliases to topics that come again, as far as the peer
             accepts them.
     """
@@ -74,10 +76,12 @@ class Codec(Sender):
         "_needed",
         "_offset",
         "_origin",
+        "_packet_id",
         "_payload",
         "_pending",
         "_publish",
         "_reader",
+        "_receive_maximum",
         "_room",
         "_topic_end",
     )
@@ -88,6 +92,7 @@ class Codec(Sender):
         *,
         version: Version | None = 5,
         maximum_packet_size: int = 16 * 1024 * 1024,
+        receive_maximum: int | None = None,
         automatic_topic_aliases: bool = True,
     ) -> None:
         if role not in ("client", "server"):
@@ -97,7 +102,11 @@ class Codec(Sender):
         limit = index(maximum_packet_size)
         if not 16 <= limit <= LARGEST_PACKET:
             raise ValueError(f"maximum_packet_size must be from 16 to {LARGEST_PACKET}")
+        most = 0 if receive_maximum is None else index(receive_maximum)
+        if receive_maximum is not None and not 1 <= most <= 65535:
+            raise ValueError("receive_maximum must be from 1 to 65535")
         super().__init__(role, version, limit, automatic_topic_aliases)
+        self._receive_maximum = most  # 0 for what the peer was told
         self._fault: Any = RemoteProtocolError("an earlier receive_data() was interrupted")
         self._closed = False  # the end of input came
         self._offset = 0  # where in the stream the input of this call begins
@@ -110,6 +119,7 @@ class Codec(Sender):
         self._needed = 0  # bytes that it must have to be looked at again
         self._publish: Publish | None = None  # one whose payload is not complete
         self._topic_end = 0  # where a PUBLISH has its parts
+        self._packet_id = 0
         self._block = 0
         self._payload = 0
         self._length = 0  # of a payload that is not complete
@@ -315,14 +325,11 @@ class Codec(Sender):
         qos = first >> 1 & 3
         if not self._find_parts(data, qos, start, end, size):
             return None
-        topic_end = self._topic_end
-        packet_id = 0
-        if qos:
-            packet_id = _primitives.read_uint16(data, topic_end)
-            if packet_id == 0:
-                statement = "MQTT-2.2.1-4" if self.role == "client" else "MQTT-2.2.1-3"
-                raise protocol_error("a packet identifier of 0", statement)
-        topic = self._known_topics.find(data, start + 2, topic_end)
+        packet_id = self._packet_id
+        if qos and packet_id == 0:
+            statement = "MQTT-2.2.1-4" if self.role == "client" else "MQTT-2.2.1-3"
+            raise protocol_error("a packet identifier of 0", statement)
+        topic = self._known_topics.find(data, start + 2, self._topic_end)
         if self._block < self._payload:
             self._reader.begin(data, self._block, self._payload)
             properties: Any = read_properties(self._reader, _PUBLISH)
@@ -333,8 +340,10 @@ class Codec(Sender):
             if not topic:
                 raise protocol_error("a topic name without a character", "MQTT-4.7.3-1")
         self._check_accepted(qos, first & 0x01, properties)
-        if qos and not self._unacknowledged.add(packet_id, self._own.receive_maximum):
-            raise self._too_many()
+        if qos:
+            most = self._receive_maximum or self._own.receive_maximum
+            if not self._unacknowledged.add(packet_id, most):
+                raise self._too_many(most)
         return received_publish(topic, first, packet_id, properties)
 
     def _find_parts(self, data: bytes, qos: int, start: int, end: int, size: int) -> bool:
@@ -348,6 +357,7 @@ class Codec(Sender):
             position += 2
         if position > size:
             return self._wait(position, end, "a topic name")
+        self._packet_id = _primitives.read_uint16(data, position - 2) if qos else 0
         length = 0  # of the properties
         if self._version == 5:
             shift = 0
@@ -389,9 +399,9 @@ class Codec(Sender):
         if properties and self.role == "server" and "subscription_identifier" in properties:
             raise protocol_error("a subscription identifier of a client", "MQTT-3.3.4-6")
 
-    def _too_many(self) -> Violation:
+    def _too_many(self, most: int) -> Violation:
         statement = "MQTT-3.3.4-9" if self.role == "client" else "MQTT-3.3.4-7"
-        text = f"more than {self._own.receive_maximum} PUBLISH packets at once"
+        text = f"more than {most} PUBLISH packets at once"
         return Violation(text, ReasonCode.RECEIVE_MAXIMUM_EXCEEDED, statement)
 
     def _begin_payload(

@@ -20,6 +20,7 @@ from wirekit.protocols.mqtt import (
     ReasonCode,
     SubAck,
     Subscribe,
+    Violation,
 )
 from wirekit.sockets import DirectConnector, TCPAddress, memory_pair
 
@@ -416,3 +417,23 @@ async def test_a_subscription_that_ends_after_its_client() -> None:
         await entering
         await client.aclose()
         await own.__aexit__(None, None, None)
+
+
+# The Receive Maximum.
+
+
+async def test_a_server_that_exceeds_our_receive_maximum() -> None:
+    packets = b"".join(b"\x32\x06\x00\x01a\x00%c\x00" % number for number in (1, 2, 3))
+    async with opened(receive_maximum=2, enforce_receive_maximum=True) as (client, server):
+        await server.send_bytes(packets)
+        goodbye = await server.receive(Disconnect)
+        assert goodbye.reason_code is ReasonCode.RECEIVE_MAXIMUM_EXCEEDED
+        for number in (1, 2):
+            assert (await client.messages.get()).packet_id == number
+        with pytest.raises(Violation, match=r"MQTT-3\.3\.4-9"):
+            await client.messages.get()
+    async with opened(receive_maximum=2) as (client, server):
+        await server.send_bytes(packets)
+        for number in (1, 2, 3):
+            assert (await client.messages.get()).packet_id == number
+            assert await server.receive(PubAck) == PubAck(number)

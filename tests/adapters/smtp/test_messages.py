@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import copy
 import email
+import email.errors
 import email.header
 import email.policy
 import smtplib
 from collections.abc import Callable
 from email.headerregistry import Address
 from email.message import EmailMessage, Message
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import aiosmtplib
 import aiosmtplib.email
@@ -50,7 +50,7 @@ def prepared(
 
 
 def read(body: bytes) -> EmailMessage:
-    return cast("EmailMessage", email.message_from_bytes(body, policy=email.policy.default))
+    return email.message_from_bytes(body, policy=email.policy.default)
 
 
 # The envelope
@@ -85,7 +85,7 @@ MESSAGES: dict[str, Callable[[], Message]] = {
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_as_aiosmtplib_and_smtplib(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_aiosmtplib_and_smtplib(name: str) -> None:
     message = MESSAGES[name]()
     before = message.as_bytes()
     found = prepared(message)
@@ -95,14 +95,21 @@ def test_as_aiosmtplib_and_smtplib(name: str, monkeypatch: pytest.MonkeyPatch) -
     assert found.body == flat.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     assert message.as_bytes() == before
 
-    sent: list[tuple[str, list[str]]] = []
-    client = smtplib.SMTP()
-    monkeypatch.setattr(client, "ehlo_or_helo_if_needed", lambda: None)
-    monkeypatch.setattr(client, "sendmail", lambda a, b, *_: sent.append((a, b)))
-    client.send_message(message)
-    if name != "compat32 twice":  # smtplib takes the first field of each name only
-        assert sent[0][0] == found.sender
-        assert sorted(sent[0][1]) == sorted(found.recipients)
+    class Client(smtplib.SMTP):
+        sent: ClassVar[list[Any]] = []
+
+        def ehlo_or_helo_if_needed(self) -> None:
+            pass
+
+        def sendmail(self, *arguments: Any, **_options: Any) -> Any:
+            self.sent.append(arguments)
+
+    # smtplib takes the first field of each name only, and no groups.
+    if name not in ("compat32 twice", "groups"):
+        Client().send_message(message)
+        ((sender, recipients, *_),) = Client.sent
+        assert sender == found.sender
+        assert sorted(recipients) == sorted(found.recipients)
 
 
 def test_bcc_is_not_sent() -> None:
@@ -143,10 +150,11 @@ def test_sender_and_recipients_go_before_the_header() -> None:
             "in Resent-Sender or Resent-From",
         ),
         ("From: a@x\nTo: b@x\nResent-Date: x\nResent-Date: y\n\n", "resent more than once"),
-        ("From: @@@\nTo: b@x\n\n", "an address in From cannot be read"),
-        ("From: a@x\nTo: <b@x\n\n", "the address"),
-        ("From: a@x\nTo: b@x c@x\n\n", "an address in To cannot be read"),
-        ("From: alice\nTo: b@x\n\n", "the address 'alice'"),
+        ("From: @@@\nTo: b@x\n\n", "the addresses in From cannot be read"),
+        ("From: a@x\nTo: <b@x\n\n", "the addresses in To cannot be read"),
+        ("From: a@x\nTo: b@x; c@x\n\n", "the addresses in To cannot be read"),
+        ("From: a@x\nTo: b@x c@x\n\n", "the addresses in To cannot be read"),
+        ("From: alice\nTo: b@x\n\n", "the addresses in From cannot be read"),
     ],
 )
 @pytest.mark.parametrize("policy", [email.policy.compat32, email.policy.default])
@@ -268,7 +276,7 @@ def attachment(body: bytes) -> bytes:
 
 def test_binary_parts() -> None:
     message = with_attachment("binary")
-    before = copy.deepcopy(message)
+    before = message.as_bytes()
     found = prepared(message, BINARY)
     assert found.body_type == "BINARYMIME"
     assert found.body.count(DATA) == 1
@@ -276,7 +284,7 @@ def test_binary_parts() -> None:
         found = prepared(message, capabilities)
         assert found.body_type == ("8BITMIME" if capabilities.eightbitmime else "7BIT")
         assert attachment(found.body) == DATA
-    assert message.get_payload(1).get_payload() == before.get_payload(1).get_payload()
+    assert message.as_bytes() == before
 
 
 def test_other_parts_are_no_binary_ones() -> None:
@@ -304,7 +312,7 @@ def test_from_at_the_start_of_a_line_stays() -> None:
 def test_a_message_that_cannot_be_written() -> None:
     message = mail()
     cast("Any", message).set_payload(7)
-    with pytest.raises(SMTPArgumentError, match="the message cannot be written: TypeError"):
+    with pytest.raises(SMTPArgumentError, match="the message cannot be written"):
         prepared(message)
 
 
@@ -363,9 +371,7 @@ def assert_harmless(message: Message, *, sender: str | None = None) -> None:
     recipients = ["bob@wirekit.example"]
     try:
         body = prepared(message, sender=sender, recipients=recipients).body
-    except SMTPArgumentError as error:
-        assert isinstance(error, LocalProtocolError)
-        assert "EVIL" not in str(error)
+    except LocalProtocolError:
         return
     header, _, content = body.partition(b"\r\n\r\n")
     names = [
@@ -388,8 +394,10 @@ def test_no_field_becomes_two(way: Callable[[str, str], Message], name: str) -> 
 @pytest.mark.parametrize("separator", ["\n", "\r", "\r\n", "\0"])
 def test_a_line_break_is_refused_with_the_name_of_its_field(separator: str) -> None:
     message = by_set_raw("Subject", f"hi{separator}Bcc: EVIL@wirekit.example")
-    with pytest.raises(SMTPArgumentError, match="the header field 'Subject'"):
+    with pytest.raises(SMTPArgumentError, match="the header field 'Subject'") as caught:
         prepared(message)
+    assert isinstance(caught.value, LocalProtocolError)
+    assert "EVIL" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +407,7 @@ def test_a_line_break_is_refused_with_the_name_of_its_field(separator: str) -> N
 def test_names_that_are_none(name: str) -> None:
     message = mail()
     message.set_raw(name, "value")
-    with pytest.raises(SMTPArgumentError, match="header field"):
+    with pytest.raises(SMTPArgumentError, match="no name of a header field"):
         prepared(message)
 
 
@@ -434,7 +442,7 @@ def test_parameters_and_display_names(separator: str) -> None:
     for way in ways:
         try:
             message = way()
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, email.errors.MessageError):
             continue  # the standard library has refused it
         try:
             body = prepared(message, recipients=["bob@wirekit.example"]).body

@@ -84,7 +84,7 @@ class Peer(Server):
     async def answer(self, packet: Packet) -> None:
         """Answer as a broker does that has no other client."""
         for answer in answers(packet):
-            await self.send(answer)
+            await self.send(spoken(answer, self.codec.version))
 
     async def serve(self, *, silent_to: type | tuple[type, ...] = ()) -> None:
         """Answer until the client ends the connection."""
@@ -133,6 +133,13 @@ def answers(packet: Packet) -> list[Packet]:
     if isinstance(packet, PingReq):
         return [PingResp()]
     return []
+
+
+def spoken(packet: Packet, version: int | None) -> Packet:
+    """Return what says the same in this version."""
+    if version == 4 and isinstance(packet, UnsubAck):
+        return UnsubAck(packet.packet_id)
+    return packet
 
 
 Play = Callable[[Peer], Awaitable[Any]]

@@ -39,6 +39,8 @@ from wirekit.protocols.mqtt import (
         (("server",), {"version": 3}, "version"),
         ((), {"maximum_packet_size": 15}, "maximum_packet_size"),
         ((), {"maximum_packet_size": 268435461}, "maximum_packet_size"),
+        ((), {"receive_maximum": 0}, "receive_maximum"),
+        ((), {"receive_maximum": 65536}, "receive_maximum"),
     ],
 )
 def test_settings_are_checked(arguments: Any, settings: Any, text: str) -> None:

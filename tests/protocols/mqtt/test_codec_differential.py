@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,6 +63,18 @@ def attempt(function: Callable[..., object], *args: Any, **kwargs: Any) -> str:
         return f"{type(exc).__name__}: {exc}" if ours else type(exc).__name__
 
 
+class Text(str):
+    __slots__ = ()
+
+
+class Data(bytes):
+    __slots__ = ()
+
+
+class Number(int):
+    __slots__ = ()
+
+
 ODDITIES: list[Any] = [
     *(None, True, 0, 1, -1, 65535, 65536, 2**70, 1.5, "x", "", "a/b", "a/+", "\ud800", "\0"),
     *(b"", b"x", bytearray(b"x"), memoryview(b"xyz")[::2], [], (), {}, {"a": 1}, [1], object),
@@ -70,6 +83,13 @@ ODDITIES: list[Any] = [
     *({"correlation_data": "x"}, {"user_property": [("a",)]}, {"payload_format_indicator": 2}),
     *({"message_expiry_interval": -1}, {"message_expiry_interval": 2**32}, {5: 1}, "x" * 70000),
     *({"content_type": "\0"}, {"content_type": "x" * 70000}, {"correlation_data": b"x" * 70000}),
+]
+ODDITIES += [
+    *(OrderedDict(content_type="x"), {"content_type": Text("x")}, {"correlation_data": Data(b"x")}),
+    *(Text("a/b"), Text(""), Data(b"x"), Number(1), {"topic_alias": Number(1)}, {Text("x"): 1}),
+    *({"user_property": [["a", "b"]]}, {"user_property": (("a", "b"),)}, {"user_property": []}),
+    *({"message_expiry_interval": True}, {"subscription_identifier": (1,)}, (1,), ("a",)),
+    *(1j, [Number(0)], {"user_property": [Text("ab")]}, {"user_property": [("a", Text("b"))]}),
 ]
 ODD = st.sampled_from(ODDITIES)
 LIMITS: Any = {"topic_alias_maximum": 2, "maximum_packet_size": 99}
@@ -119,7 +139,7 @@ def test_both_take_and_refuse_the_same_arguments(value: Any) -> None:
     for build in BUILDS:
         client, _ = opened(package=build)
         seen = [attempt(client.receive_data, value), client.state.name, repr(client.trailing_data)]
-        for name in ("role", "version", "maximum_packet_size"):
+        for name in ("role", "version", "maximum_packet_size", "receive_maximum"):
             made = attempt(build.Codec, **{name: value})
             seen.append(made.partition(" object at ")[0].replace("wirekit_sources", "wirekit"))
         seen += [attempt(build.check_topic_name, value), attempt(build.Topic, value)]

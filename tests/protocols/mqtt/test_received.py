@@ -90,6 +90,13 @@ def test_receive_maximum_counts_what_is_not_acknowledged() -> None:
     assert caught.value.reason_code is ReasonCode.RECEIVE_MAXIMUM_EXCEEDED
 
 
+def test_more_may_be_accepted_than_was_told() -> None:
+    client, server = opened(client={"receive_maximum": 1}, receive_maximum=2)
+    client.receive_data(server.send(*[Publish("a", b"", 1, packet_id=one) for one in (1, 2)]))
+    with pytest.raises(Violation, match="more than 2 PUBLISH packets at once"):
+        client.receive_data(server.send(Publish("a", b"", 1, packet_id=3)))
+
+
 def test_a_refusing_pubrec_acknowledges_too() -> None:
     client, server = opened(client={"receive_maximum": 1})
     for _ in range(3):

@@ -140,7 +140,7 @@ def test_mpint_round_trip_and_oracles(value: int) -> None:
     assert asyncssh.packet.MPInt(value) == data
     message = paramiko.Message()
     message.add_mpint(value)
-    assert message.asbytes() == data
+    assert message.asbytes() == data or value == 0  # which it writes with a byte too many
 
 
 @given(
