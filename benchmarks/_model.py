@@ -74,7 +74,8 @@ class Scale:
 
     ``list_items`` and ``big_mebibytes`` are the size of Redis' list and big value, ``rows`` and
     ``most_rows`` that of a big result of Postgres and of its biggest, ``copy_mebibytes`` that of
-    its big COPY, ``messages`` how many small messages MQTT delivers at once.
+    its big COPY, ``messages`` how many small messages MQTT delivers at once, ``mails`` and
+    ``delayed_mails`` how many mails SMTP sends on a connection, near and far away.
     """
 
     seconds: float = 0.3
@@ -84,6 +85,8 @@ class Scale:
     most_rows: int = 1_000_000
     copy_mebibytes: int = 1024
     messages: int = 2000
+    mails: int = 1000
+    delayed_mails: int = 50
 
 
 QUICK = Scale(
@@ -94,6 +97,8 @@ QUICK = Scale(
     most_rows=100_000,
     copy_mebibytes=16,
     messages=200,
+    mails=100,
+    delayed_mails=20,
 )
 
 

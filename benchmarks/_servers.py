@@ -40,6 +40,7 @@ LOCAL: dict[str, Callable[[], AbstractContextManager[RunningServer]]] = {
     "mosquitto": partial(
         local_servers.mosquitto_server, websocket=False, config=local_servers.MOSQUITTO_UNLIMITED
     ),
+    "smtp_sink": local_servers.smtp_sink_server,
 }
 
 

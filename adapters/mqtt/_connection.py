@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -319,7 +320,11 @@ class Connection(asyncio.BufferedProtocol):
             return
         listened = self._last_heard if self._asked is None else now
         if now >= min(self._last_sent, listened) + self._keep_alive:
-            self.send(PingReq())
+            try:
+                self.send(PingReq())
+            except LocalProtocolError as error:  # larger than this server's Maximum Packet Size
+                self.fail(error)
+                return
             self._last_sent = now
             self._asked = self._asked or now
         due = self._last_sent + self._keep_alive
@@ -379,7 +384,8 @@ class Connection(asyncio.BufferedProtocol):
         """Send what is gathered and DISCONNECT, then close."""
         if self.error is None:
             if goodbye is not None:
-                self.send(goodbye)
+                with contextlib.suppress(LocalProtocolError):  # too large for this server
+                    self.send(goodbye)
             self._flush()
         if self.error is None:
             self._over(SocketClosed(f"the connection to {self.peer} was closed"))

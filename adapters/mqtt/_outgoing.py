@@ -188,7 +188,10 @@ class Outgoing:
         """Return the next PUBLISH to send; None: there is none, or the server wants no more."""
         while self._quota:
             if self._resending:
-                return self._again(self._resending.popleft())
+                flow = self._resending.popleft()
+                if self._published.get(cast("int", flow.publish.packet_id)) is not flow:
+                    continue  # the server acknowledged it unasked
+                return self._again(flow)
             if not self._waiting:
                 return None
             flow = next(iter(self._waiting.values()))

@@ -125,7 +125,7 @@ class Settings:
 async def open_connection(
     socket: Socket, settings: Settings, *, client_id: str, clean_start: bool
 ) -> tuple[Connection, ConnAck]:
-    """Open the conversation on a socket; on any failure the socket is aborted.
+    """Open the conversation on a socket; on any failure the socket is closed.
 
     Returns:
         The connection, which has not been started, and the server's consent.
@@ -154,8 +154,9 @@ async def open_connection(
             answer = await _introduce(connection, settings, client_id, clean_start=clean_start)
     except BaseException as error:
         if connection is not None and isinstance(error, Exception):
-            connection.fail(error)
-        socket.abort(error)
+            connection.fail(error)  # which tells the server why, if it is at fault
+        else:
+            socket.abort(error)
         if isinstance(error, TimeoutError) and limit.expired():
             text = f"{socket.remote_address} did not open within {settings.timeout} s"
             raise connection_error(ConnectTimeout(text), sent=False) from None

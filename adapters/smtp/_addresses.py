@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ._errors import SMTPArgumentError
 
-__all__ = ["Address", "parse_address"]
+__all__ = ["parse_address"]
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\U0010ffff]"
 _DOT_STRING = rf"{_ATEXT}+(?:\.{_ATEXT}+)*"

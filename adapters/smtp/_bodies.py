@@ -7,14 +7,14 @@ import inspect
 import os
 from collections.abc import AsyncIterable, Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from wirekit.protocols._buffer import Buffer
 
 from ._errors import SMTPArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
-
-    from wirekit.protocols._buffer import Buffer
 
 __all__ = ["Body", "Source", "make_body"]
 
@@ -30,9 +30,15 @@ class Readable(Protocol):
         ...
 
 
-Source: TypeAlias = (
-    "bytes | bytearray | memoryview | str | os.PathLike[str] | Readable"
-    " | AsyncIterable[Buffer] | Iterable[Buffer]"
+Source = (
+    bytes
+    | bytearray
+    | memoryview
+    | str
+    | os.PathLike[str]
+    | Readable
+    | AsyncIterable[Buffer]
+    | Iterable[Buffer]
 )
 
 
@@ -160,5 +166,5 @@ async def _sync_pieces(source: Iterable[Buffer]) -> AsyncGenerator[Buffer]:
 
 def _checked(piece: object) -> Buffer:
     if isinstance(piece, bytes | bytearray | memoryview):
-        return piece
+        return cast("Buffer", piece)
     raise SMTPArgumentError(f"a message consists of bytes, not of {type(piece).__name__}")

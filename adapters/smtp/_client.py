@@ -69,6 +69,7 @@ class SMTP(Commands):
         mechanisms: the SASL mechanisms that may be used; by default all that are safe.
         start_tls: True: upgrade to TLS, or there is no connection; False: do not; None: do what
             the socket is made for.
+        tls: options for the upgrade, besides those that the socket was made with.
         allow_plaintext_auth: let AUTH be sent without TLS.
         lmtp: speak LMTP (RFC 2033): every recipient has its own reply to the message.
         pipelining: pipeline if the server offers it.
@@ -95,6 +96,7 @@ class SMTP(Commands):
         token: Token | None = None,
         mechanisms: Collection[str] | None = None,
         start_tls: bool | None = None,
+        tls: TLSOptions | None = None,
         allow_plaintext_auth: bool = False,
         lmtp: bool = False,
         pipelining: bool = True,
@@ -114,6 +116,7 @@ class SMTP(Commands):
             hostname=hostname,
             credentials=_credentials(username, password, token, mechanisms),
             start_tls=start_tls,
+            tls=tls or {},
             lmtp=lmtp,
             allow_plaintext_auth=allow_plaintext_auth,
             pipelining=pipelining,

@@ -62,7 +62,7 @@ class Commands:
         """
         queue = await self._sessions.ready()
         async with queue.alone() as connection:
-            reply = await start_tls(connection)
+            reply = await start_tls(connection, self._sessions.settings)
             await say_hello(connection, self._sessions.settings)
             queue.renew()
         return SMTPResponse.of(reply)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from wirekit.protocols._buffer import Buffer
     from wirekit.protocols.smtp import Capabilities, Codec
-    from wirekit.sockets import Promise, Socket
+    from wirekit.sockets import Promise, Socket, TLSOptions
 
 __all__ = ["Connection"]
 
@@ -337,8 +337,11 @@ class Connection(asyncio.BufferedProtocol):
 
     # TLS
 
-    async def upgrade(self) -> None:
+    async def upgrade(self, options: TLSOptions) -> None:
         """Begin with TLS after the 220 to STARTTLS; what the server said before is forgotten.
+
+        Args:
+            options: besides those that the socket was made with.
 
         Raises:
             TLSError: plaintext stood behind the 220, or the handshake failed.
@@ -346,7 +349,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self.error is not None:
             raise self.error
-        self._socket = self._socket.start_tls(trailing_data=self.codec.trailing_data)
+        trailing_data = self.codec.trailing_data
+        self._socket = self._socket.start_tls(trailing_data=trailing_data, **options)
         await self._socket.opened
         self.codec.tls_started()
         self._transport = self._socket.attach(self)

@@ -45,7 +45,7 @@ class DKIM:
         private_key: RSA, as PEM; or for Ed25519 (RFC 8463) its 32 bytes in base64.
         algorithm: ``"rsa-sha256"``, or ``"ed25519-sha256"``, which not every receiver knows.
         headers: names of the fields to sign; None for those of RFC 6376 §5.4.1. A name that stands
-            once more than the message has it keeps others from being added; From always does.
+            here once more than in the message keeps another from being added (§8.15); From does.
         identity: who of the domain it was, such as ``user@domain`` (``i=``); None says nothing.
 
     Raises:
@@ -76,28 +76,26 @@ class DKIM:
         self.selector = selector
         self.algorithm = algorithm
         self._identity = identity
-        self._headers = None if headers is None else [name.lower() for name in headers]
+        self._headers = None if headers is None else _twice_from(headers)
         self._key = private_key.encode() if isinstance(private_key, str) else private_key
         self._dkim = _dkimpy()
         # What is wrong with the key is said now, and not when a mail is sent.
-        self.sign(f"From: x@{domain}\r\n\r\n".encode(), headers=["from"])
+        self.sign(f"From: x@{domain}\r\n\r\n".encode())
 
     def __repr__(self) -> str:
         return f"<DKIM {self.selector}._domainkey.{self.domain} {self.algorithm}>"
 
-    def sign(self, message: bytes, *, headers: Collection[str] | None = None) -> bytes:
+    def sign(self, message: bytes) -> bytes:
         """Return the message with its signature before it, and CRLF for all ends of lines.
 
         It is work for the processor: some ten milliseconds for RSA with 2048 bits.
 
         Args:
             message: as it will be sent, header and content.
-            headers: in place of those of the constructor.
 
         Raises:
             SMTPArgumentError: the message cannot be signed, for example because it has no From.
         """
-        names = self._headers if headers is None else [name.lower() for name in headers]
         message = _LINE_END.sub(b"\r\n", message)
         try:
             signer = cast(
@@ -110,11 +108,16 @@ class DKIM:
                 self._key,
                 identity=None if self._identity is None else self._identity.encode(),
                 canonicalize=_CANONICALIZATION,
-                include_headers=None if names is None else [name.encode() for name in names],
+                include_headers=self._headers,
             )
         except self._dkim.DKIMException as error:
             raise SMTPArgumentError(f"DKIM cannot sign this: {error}") from None
         return signature + message
+
+
+def _twice_from(headers: Collection[str]) -> list[bytes]:
+    names = [name.lower().encode() for name in headers]
+    return [*names, b"from"] if names.count(b"from") == 1 else names
 
 
 def _dkimpy() -> Any:

@@ -27,6 +27,7 @@ it may have been, and so may a call that was cancelled.
 
 from __future__ import annotations
 
+from types import new_class
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from wirekit._errors import (
@@ -265,7 +266,8 @@ def _joined(ours: type[Error]) -> type[SMTPException]:
             _made[ours] = theirs
         else:
             namespace = {"__doc__": ours.__doc__, "__module__": __name__}
-            _made[ours] = cast(
-                "type[SMTPException]", type(ours.__name__, (ours, theirs), namespace)
+            made = new_class(
+                ours.__name__, (ours, theirs), exec_body=lambda ns: ns.update(namespace)
             )
+            _made[ours] = cast("type[SMTPException]", made)
     return _made[ours]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.smtp import Capabilities
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["prepare"]
 
 BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ._login import Credentials
 
-__all__ = ["MECHANISMS", "Mechanism", "choose"]
+__all__ = ["Mechanism", "choose"]
 
 _ITERATIONS = (4096, 1_000_000)  # RFC 7677 §4, and a quarter of a second in a thread
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # RFC 6750 §2.1

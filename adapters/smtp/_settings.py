@@ -16,6 +16,7 @@ from wirekit._errors import (
     TransportError,
 )
 from wirekit.protocols.smtp import Codec, Ehlo, Helo, Lhlo, StartTLS
+from wirekit.sockets import TLSOptions
 
 from ._connection import Connection
 from ._errors import (
@@ -48,6 +49,7 @@ class Settings:
         credentials: who logs in; None for nobody.
         start_tls: whether to upgrade to TLS; None if the socket is made for it. If so, the
             connection is TLS or there is none.
+        tls: options for the upgrade, besides those that the socket was made with.
         lmtp: speak LMTP.
         allow_plaintext_auth: let AUTH be sent without TLS.
         pipelining: pipeline if the server offers it.
@@ -62,6 +64,7 @@ class Settings:
     hostname: str | None = None
     credentials: Credentials | None = field(default=None, repr=False)
     start_tls: bool | None = None
+    tls: TLSOptions = field(default_factory=TLSOptions, repr=False)
     lmtp: bool = False
     allow_plaintext_auth: bool = False
     pipelining: bool = True
@@ -131,7 +134,7 @@ async def _begin(connection: Connection, settings: Settings) -> None:
     if wants_tls is None:
         wants_tls = connection.socket.secure_transport == "starttls"
     if wants_tls and not connection.secure:
-        await start_tls(connection)
+        await start_tls(connection, settings)
         await say_hello(connection, settings)
     if settings.credentials is not None:
         await log_in(
@@ -164,7 +167,7 @@ def _literal(address: object) -> str:
     return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
 
 
-async def start_tls(connection: Connection) -> Reply:
+async def start_tls(connection: Connection, settings: Settings) -> Reply:
     """Upgrade to TLS and return the 220; what the server offers has to be asked anew (RFC 3207).
 
     Raises:
@@ -181,7 +184,7 @@ async def start_tls(connection: Connection) -> Reply:
     try:
         (reply,) = await connection.ask(StartTLS())
         if reply.code == 220:
-            await connection.upgrade()
+            await connection.upgrade(settings.tls)
     except BaseException as error:
         # There is no way back from half an upgrade.
         connection.fail(error if isinstance(error, Exception) else ConnectionLost(_HALF))

@@ -6,11 +6,16 @@ https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/os/mqtt-v3.1.1-os.html, cited as 3.
 
 from __future__ import annotations
 
-from . import _control_packets, _packets, codec
+from . import _control_packets, codec
 from ._control_packets import *  # noqa: F403
 from ._faults import PacketTooLarge as PacketTooLarge
 from ._faults import Violation as Violation
-from ._packets import *  # noqa: F403
+from ._packets import Acknowledgement as Acknowledgement
+from ._packets import PubAck as PubAck
+from ._packets import PubComp as PubComp
+from ._packets import Publish as Publish
+from ._packets import PubRec as PubRec
+from ._packets import PubRel as PubRel
 from ._properties import Properties as Properties
 from ._reason_codes import ConnectReturnCode as ConnectReturnCode
 from ._reason_codes import ReasonCode as ReasonCode
@@ -23,9 +28,15 @@ from ._topics import topic_matches as topic_matches
 from .codec import *  # noqa: F403
 
 __all__ = [
+    "Acknowledgement",
     "ConnectReturnCode",
     "PacketTooLarge",
     "Properties",
+    "PubAck",
+    "PubComp",
+    "PubRec",
+    "PubRel",
+    "Publish",
     "ReasonCode",
     "Role",
     "State",
@@ -36,5 +47,4 @@ __all__ = [
     "topic_matches",
 ]
 __all__ += _control_packets.__all__
-__all__ += _packets.__all__
 __all__ += codec.__all__

@@ -28,7 +28,10 @@ class Aliases:
         self._candidates: dict[Topic, None] = {}  # used once
 
     def find(self, topic: Topic) -> int:
-        """Return the topic's alias; or 0; or, below 0, the one that `give` should give it."""
+        """Return the topic's alias; or 0; or, below 0, the one that `give` should give it.
+
+        There must be some to give.
+        """
         if len(topic) <= _SHORTEST:
             return 0
         alias = self._numbers.get(topic)
@@ -44,16 +47,12 @@ class Aliases:
             return 0
         if len(self._numbers) < self.most:
             return -len(self._numbers) - 1
-        for oldest in self._numbers:
-            return -self._numbers[oldest]
-        return 0
+        return -self._numbers[next(iter(self._numbers))]
 
     def give(self, topic: Topic, alias: int) -> None:
         """Know the alias, which `find` proposed, as the topic's."""
         if len(self._numbers) == self.most:
-            for oldest in self._numbers:
-                del self._numbers[oldest]
-                break
+            del self._numbers[next(iter(self._numbers))]
         self._candidates.pop(topic, None)
         self._numbers[topic] = alias
 

@@ -125,7 +125,7 @@ def _subscribe(packet: Subscribe, version: int) -> bytes:
 
 
 def _subscription(item: Subscription, version: int) -> bytes:
-    check_topic_filter(item.topic_filter)
+    topic_filter = _topic_filter(item.topic_filter)
     if item.qos not in (0, 1, 2):
         raise LocalProtocolError("a subscription's QoS is 0, 1 or 2")
     if item.retain_handling not in (0, 1, 2):
@@ -134,7 +134,7 @@ def _subscription(item: Subscription, version: int) -> bytes:
     options |= (0x04 if item.no_local else 0) | (0x08 if item.retain_as_published else 0)
     if version == 4 and options > 2:
         raise _only_in_5("subscription options but QoS")
-    return write_text(item.topic_filter, "a topic filter") + bytes((options,))
+    return topic_filter + bytes((options,))
 
 
 def _suback(packet: SubAck, version: int) -> bytes:
@@ -148,10 +148,12 @@ def _unsubscribe(packet: Unsubscribe, version: int) -> bytes:
     if not packet.topic_filters:
         raise LocalProtocolError("an UNSUBSCRIBE has at least one topic filter [MQTT-3.10.3-2]")
     body = _two_bytes(packet.packet_id, "a packet identifier") + _properties(packet, 10, version)
-    for topic_filter in packet.topic_filters:
-        check_topic_filter(topic_filter)
-        body += write_text(topic_filter, "a topic filter")
-    return body
+    return body + b"".join(map(_topic_filter, packet.topic_filters))
+
+
+def _topic_filter(topic_filter: str) -> bytes:
+    check_topic_filter(topic_filter)
+    return write_text(topic_filter, "a topic filter")
 
 
 def _unsuback(packet: UnsubAck, version: int) -> bytes:

@@ -107,6 +107,6 @@ def as_local(violation: Violation, version: int) -> LocalProtocolError:
 
 def _number(statement: str, version: int) -> str:
     """Return the number of a statement of 5.0 in that version's standard."""
-    if version == 5:
+    if version != 4:
         return statement
     return statement if statement in _SAME_IN_3_1_1 else _NUMBERS_OF_3_1_1.get(statement, "")

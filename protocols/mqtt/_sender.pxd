@@ -20,6 +20,7 @@ from wirekit.protocols.mqtt._writer cimport (
 )
 
 cdef Py_ssize_t _ALONE
+cdef Py_ssize_t _SMALLEST
 cdef int _PUBLISH
 cdef int _PUBACK
 cdef int _PUBREC

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Sender", "State"]
 
 _ALONE = 16384
+_SMALLEST = 4  # bytes of a plain acknowledgement
 _PUBLISH = 3
 _PUBACK = 4
 _PUBREC = 5
@@ -336,6 +337,8 @@ class Sender:
         code = packet.reason_code
         properties = packet._properties  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         if not properties and (code is _SUCCESS or code == 0):
+            if self._peer.maximum_packet_size < _SMALLEST:
+                raise self._too_large(_SMALLEST)
             first = kind << 4 | (0x02 if kind == _PUBREL else 0)
             return write_acknowledgement(first, packet.packet_id)
         data = encode_acknowledgement(kind, packet, self._version)

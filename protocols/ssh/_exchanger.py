@@ -115,16 +115,20 @@ class Exchanger(Sender):
         self._state = self._stage = State.KEY_EXCHANGE
 
     def accept_host_key(self) -> None:
-        """Go on with the host key of the last `KeyExchanged`.
+        """Go on with the host key of the last `KeyExchanged`; what now can be sent is there to send.
+
+        Does nothing if that key was accepted before.
 
         Raises:
-            LocalProtocolError: no host key waits for that.
+            LocalProtocolError: there is no such key, or the connection is at its end.
         """
-        if self._held is None or self._state is not State.KEY_EXCHANGE:
+        ended = self._state is State.ERROR or self._state is State.CLOSED
+        if ended or (self._held is None and self._accepted is None):
             raise LocalProtocolError("there is no host key to accept")
-        self._accepted, self._held = self._held, None
-        self._send_newkeys()
-        self._state = self._stage
+        if self._held is not None:
+            self._accepted, self._held = self._held, None
+            self._send_newkeys()
+            self._state = self._stage
 
     def _send_kexinit(self) -> KexInit:
         offered = self._algorithms

@@ -164,31 +164,38 @@ class PacketReader:
         Raises:
             SSHProtocolError: a packet breaks a rule; the reader is of no further use.
         """
-        needed = self._total or self._cipher.header_size
-        while True:
-            if self._pending:
-                end = self._position + needed - len(self._pending)
-                self._pending += self._input[self._position : end]
-                self._position = min(end, len(self._input))
-                if len(self._pending) < needed:
-                    return None
-                found = memoryview(self._pending)
-            else:
-                end = self._position + needed
-                if end > len(self._input):
-                    self._pending += self._input[self._position :]
-                    self._position = len(self._input)
-                    return None
-                found = self._input[self._position : end]
-            if self._total:
-                break
-            needed = self._total = self._read_length(found)
         if self._pending:
-            self._pending = bytearray()  # another, because this one is still being looked at
-        else:
-            self._position = end
+            return self._next_pending()
+        start = self._position
+        available = len(self._input) - start
+        size = self._cipher.header_size
+        if available >= size:
+            size = self._total = self._read_length(self._input[start : start + size])
+        if available < size:
+            self._fill(size)
+            return None
         self._total = 0
-        return self._open(found)
+        self._position = start + size
+        return self._open(self._input[start : start + size])
+
+    def _next_pending(self) -> bytes | None:
+        """Do the same for a packet that began in earlier input."""
+        if not self._total:
+            if not self._fill(self._cipher.header_size):
+                return None
+            self._total = self._read_length(memoryview(bytes(self._pending)))
+        if not self._fill(self._total):
+            return None
+        packet, self._pending = self._pending, bytearray()
+        self._total = 0
+        return self._open(memoryview(packet))
+
+    def _fill(self, size: int) -> bool:
+        """Keep input until so many bytes of a packet are there; return whether they are."""
+        end = self._position + size - len(self._pending)
+        self._pending += self._input[self._position : end]
+        self._position = min(end, len(self._input))
+        return len(self._pending) == size
 
     def _read_length(self, header: memoryview) -> int:
         """Return how many bytes the packet has that begins so."""

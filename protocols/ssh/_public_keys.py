@@ -99,7 +99,7 @@ class _RSAKey(PublicKey):
     def __init__(self, reader: Reader, _: str) -> None:
         exponent, modulus = reader.mpint(), reader.mpint()
         is_allowed = _MIN_RSA_BITS <= modulus.bit_length() <= _MAX_RSA_BITS
-        if modulus < 0 or not is_allowed or exponent > _MAX_EXPONENT:
+        if modulus < 0 or not is_allowed or not 3 <= exponent <= _MAX_EXPONENT:
             raise bad_key()
         self._key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
         self._size = (modulus.bit_length() + 7) // 8

@@ -247,6 +247,8 @@ class Codec(Exchanger):
             events.append(_GENERIC[number].decode(payload))
         elif number == NewKeys.number or _FIRST_OF_METHOD <= number <= _LAST_OF_METHOD:
             raise SSHProtocolError(f"message {number} outside a key exchange")
+        elif number == 0:
+            raise SSHProtocolError("message 0, which there is not")
         elif number < _FIRST_OF_METHOD:
             self._answer(Unimplemented(sequence))
         else:

@@ -71,22 +71,25 @@ async def open_queue(
     """Return an open connection, and its server."""
     server = Server(**(pair or {}))
     opening = asyncio.create_task(
-        open_connection(
-            server.client, Settings(hostname="client.example", lmtp=lmtp, **settings)
-        )
+        open_connection(server.client, Settings(hostname="client.example", lmtp=lmtp, **settings))
     )
     await server.hello(*keywords, lmtp=lmtp)
     return await opening, server
 
 
 def envelope(
-    queue: Queue, *recipients: str, sender: str = "a@example.org", options: Options = DEFAULT_OPTIONS
+    queue: Queue,
+    *recipients: str,
+    sender: str = "a@example.org",
+    options: Options = DEFAULT_OPTIONS,
 ) -> Envelope:
     mail = Mail(sender, recipients or ["b@example.org"], b"", options=options)
     return make_envelope(mail, Body(b"", size=None), queue.connection.capabilities)
 
 
-def submit(queue: Queue, body: Body | bytes = MESSAGE, *recipients: str, **options: Any) -> Transaction:
+def submit(
+    queue: Queue, body: Body | bytes = MESSAGE, *recipients: str, **options: Any
+) -> Transaction:
     """Submit a mail."""
     if isinstance(body, bytes):
         body = Body(body)

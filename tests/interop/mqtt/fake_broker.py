@@ -186,7 +186,8 @@ class FakeBroker:
 
     def client(self, **settings: Any) -> MQTT:
         """Return a client that comes back."""
-        return self._client(connector=self, address="broker:1883", backoff=AT_ONCE, **settings)
+        given: dict[str, Any] = {"backoff": AT_ONCE, **settings}
+        return self._client(connector=self, address="broker:1883", **given)
 
     def client_on_socket(self, **settings: Any) -> MQTT:
         """Return a client that does not."""

@@ -41,7 +41,11 @@ def reconnecting(server: MailServer, **settings: Any) -> SMTP:
 
 
 def by_url(
-    server: MailServer, scheme: str, authority: CertificateAuthority, user: str = "", **settings: Any
+    server: MailServer,
+    scheme: str,
+    authority: CertificateAuthority,
+    user: str = "",
+    **settings: Any,
 ) -> SMTP:
     """Return a client for a TLS port, with the password of the user in the URL, if there is one."""
     port = server.tls_port if scheme == "smtps" else server.submission_port

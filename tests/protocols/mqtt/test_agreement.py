@@ -318,6 +318,18 @@ def test_what_the_server_has_not() -> None:
     assert server.receive_data(client.send(wanted)) == [wanted]
 
 
+@pytest.mark.parametrize("level", [5, 4])
+def test_a_server_may_leave_the_version_to_connect(level: Version) -> None:
+    server = Codec("server", version=None)
+    assert server.version is None
+    connect = Connect("me", version=level)
+    assert server.receive_data(Codec(version=level).send(connect)) == [connect]
+    assert server.version == level
+    before = Codec("server", version=None)
+    with pytest.raises(Violation, match=r"\[MQTT-2.1.3-1\]"):  # the number in 5.0
+        before.receive_data(b"\x11")
+
+
 def test_a_copy_is_on_its_own() -> None:
     agreement = Agreement(None)
     copied = agreement.copy()

@@ -52,6 +52,7 @@ def test_large_payloads_stand_alone() -> None:
     assert [len(buffer) for buffer in alone] == [16384, 100000, 16384]
     assert server.receive_data(b"".join(buffers)) == [*packets, PubAck(1)]
     assert b"".join(buffers) == client.send(*packets, PubAck(1))
+    assert client.send_buffers(packets[1])[-1] is large
 
 
 def test_what_the_peer_told_is_shown() -> None:
@@ -134,6 +135,14 @@ def test_3_1_1_knows_less() -> None:
         client.send(Auth())
 
 
+def test_3_1_1_has_no_password_without_a_name_and_no_session_either() -> None:
+    with pytest.raises(LocalProtocolError, match=r"\[MQTT-3.1.2-22\]"):
+        Codec(version=4).send(Connect("me", password=b"secret", version=4))
+    with pytest.raises(LocalProtocolError, match=r"\[MQTT-3.1.3-8\]"):
+        Codec(version=4).send(Connect("", clean_start=False, version=4))
+    assert Codec().send(Connect("me", password=b"secret"))
+
+
 def test_a_connect_is_of_the_codecs_version() -> None:
     with pytest.raises(LocalProtocolError, match="a CONNECT of version 4 on 5"):
         Codec().send(Connect("me", version=4))
@@ -155,6 +164,16 @@ def test_a_control_packet_may_be_too_large_too() -> None:
         client.send(subscribe)
     with pytest.raises(LocalProtocolError, match=r"\[MQTT-3.2.2-15\]"):
         client.send(PubAck(1, ReasonCode.SUCCESS, {"reason_string": "x" * 20}))
+
+
+def test_a_limit_may_be_smaller_than_any_packet() -> None:
+    client, _ = opened(server={"maximum_packet_size": 3})
+    with pytest.raises(LocalProtocolError, match=r"a packet of 4 bytes, and 3 are taken"):
+        client.send(PubAck(1))
+    assert client.send(PingReq())
+    client, _ = opened(server={"maximum_packet_size": 1})
+    with pytest.raises(LocalProtocolError, match=r"a packet of 2 bytes, and 1 are taken"):
+        client.send(PingReq())
 
 
 def test_what_fails_in_a_batch_takes_all_back() -> None:

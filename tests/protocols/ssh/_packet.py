@@ -17,6 +17,11 @@ def clear_packet(payload: bytes | Message, *, padding: int | None = None) -> byt
     return size.to_bytes(4, "big") + bytes((padding,)) + data + bytes(padding)
 
 
+def clear_payload(packet: bytes) -> bytes:
+    """Return the payload of a packet in the clear."""
+    return packet[5 : len(packet) - packet[4]]
+
+
 def raw_packet(packet_length: int, padding_length: int, rest: bytes) -> bytes:
     """Return a packet that says of itself what one wants."""
     return packet_length.to_bytes(4, "big") + bytes((padding_length,)) + rest

@@ -140,7 +140,7 @@ class Pair:
 def accept(client: Codec, events: list[Event]) -> None:
     """Accept whatever host key waits for that."""
     for event in events:
-        if isinstance(event, KeyExchanged) and client.state is State.KEY_EXCHANGE:
+        if isinstance(event, KeyExchanged):
             client.accept_host_key()
 
 

@@ -16,10 +16,10 @@ from wirekit.protocols.ssh._curves import (
     exchange_x25519,
 )
 
-# RFC 7748 §6.1: Alice's private key, Bob's public key, and their secret.
-ALICE = "77076d0a7318a57d3c16c17251b26645df4c2f92ebc2e0a4a6c9f0d0b9b2c92a"
-BOB = "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"
-SECRET = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"
+# RFC 7748 §5.2: a scalar, a coordinate, and what comes of them.
+SCALAR = "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"
+COORDINATE = "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"
+OUTPUT = "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552"
 CURVES = [ECDHNistP256, ECDHNistP384, ECDHNistP521]
 # RFC 7748 §5.1: points of small order, whose secret is all zeros.
 SMALL_ORDER = [
@@ -32,8 +32,8 @@ SMALL_ORDER = [
 
 
 def test_rfc_7748() -> None:
-    private = x25519.X25519PrivateKey.from_private_bytes(bytes.fromhex(ALICE))
-    assert exchange_x25519(private, bytes.fromhex(BOB)).hex() == SECRET
+    private = x25519.X25519PrivateKey.from_private_bytes(bytes.fromhex(SCALAR))
+    assert exchange_x25519(private, bytes.fromhex(COORDINATE)).hex() == OUTPUT
 
 
 @pytest.mark.parametrize("public", SMALL_ORDER)

@@ -41,7 +41,7 @@ def test_padding_is_drawn_in_large_pieces_and_not_used_twice() -> None:
         return randomness(len(drawn))(size)
 
     packets = PacketWriter(draw)
-    paddings = {seal(packets, b"\x5e" * 7)[-8:] for _ in range(2000)}
+    paddings = {seal(packets, b"\x5e" * 3)[-8:] for _ in range(2000)}
     assert len(drawn) == 4
     assert len(paddings) == 2000
 

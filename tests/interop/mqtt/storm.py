@@ -1,0 +1,324 @@
+"""Publishers and subscribers in bad weather: ``python -m tests.interop.mqtt.storm --seconds 60``.
+
+Every message of QoS 1 that was acknowledged to its publisher has to arrive at least once, every one
+of QoS 2 exactly once; one whose publisher got an error (there is none in what follows) at most once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import paho.mqtt.client as paho
+
+from tests import servers
+from tests.interop.mqtt.weather import Weather
+from tests.interop.waiting import eventually
+from tests.servers import RunningServer
+from wirekit.adapters.mqtt import MQTT
+from wirekit.sockets import AddressLike, Backoff, DirectConnector
+
+Library = Literal["wirekit", "paho"]
+Arrived = Callable[[str, bytes], None]
+
+# What is there before the broker is stopped is there after that, and nothing is dropped.
+DURABLE = {"max_queued_messages": "0", "max_inflight_messages": "20"}
+PUBLISHERS = 6
+PATIENCE = 60.0
+
+
+@dataclass
+class Tally:
+    """What became of the messages."""
+
+    published: dict[int, set[int]] = field(default_factory=lambda: {1: set(), 2: set()})
+    arrived: dict[int, Counter[int]] = field(default_factory=lambda: {1: Counter(), 2: Counter()})
+    failed: list[BaseException] = field(default_factory=list[BaseException])
+    faults: int = 0
+    broker_ends: int = 0
+
+    def note(self, topic: str, payload: bytes) -> None:
+        self.arrived[int(topic.rpartition("/")[2])][int(payload.partition(b" ")[0])] += 1
+
+    @property
+    def complete(self) -> bool:
+        return all(self.published[qos] <= set(self.arrived[qos]) for qos in (1, 2))
+
+    @property
+    def lost(self) -> dict[int, list[int]]:
+        return {qos: sorted(self.published[qos] - set(self.arrived[qos])) for qos in (1, 2)}
+
+    @property
+    def duplicates(self) -> dict[int, int]:
+        return {qos: sum(self.arrived[qos].values()) - len(self.arrived[qos]) for qos in (1, 2)}
+
+    def check(self) -> None:
+        assert not self.failed, self.failed
+        assert self.lost == {1: [], 2: []}, self.lost
+        assert self.duplicates[2] == 0, [n for n, times in self.arrived[2].items() if times > 1]
+
+    def __str__(self) -> str:
+        messages = ", ".join(f"{len(self.published[qos])} of QoS {qos}" for qos in (1, 2))
+        lost = sum(map(len, self.lost.values()))
+        return (
+            f"{self.faults} connections cut, {self.broker_ends} ends of the broker; {messages}; "
+            f"{lost} lost; duplicates: {self.duplicates[1]} of QoS 1, {self.duplicates[2]} of QoS 2"
+        )
+
+
+# Both libraries, with the same two things to do. -------------------------------------------------
+
+
+def settings_for(version: int) -> dict[str, Any]:
+    session: dict[str, Any] = {"clean_start": False}
+    if version == 5:
+        session["session_expiry_interval"] = 3600
+    return session
+
+
+@asynccontextmanager
+async def wirekit_subscriber(
+    address: AddressLike, version: int, topic: str, arrived: Arrived
+) -> AsyncGenerator[None]:
+    async with wirekit_client(address, version, f"{topic}/in") as client:
+        await client.subscribe(f"{topic}/+", 2)
+
+        async def consume() -> None:
+            async for message in client.messages:
+                arrived(message.topic, message.payload)
+
+        consumer = asyncio.create_task(consume())
+        yield
+    await consumer
+
+
+def wirekit_client(address: AddressLike, version: int, client_id: str) -> MQTT:
+    return MQTT(
+        connector=DirectConnector(),
+        address=address,
+        version=version,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        client_id=client_id,
+        backoff=Backoff(initial=0.001, maximum=0.02),
+        timeout=PATIENCE,
+        **settings_for(version),
+    )
+
+
+Publish = Callable[[str, bytes, int], Any]
+
+
+@asynccontextmanager
+async def wirekit_publisher(
+    address: AddressLike, version: int, topic: str
+) -> AsyncGenerator[Publish]:
+    async with wirekit_client(address, version, f"{topic}/out") as client:
+        yield client.publish
+
+
+@asynccontextmanager
+async def paho_client(
+    address: tuple[str, int], version: int, client_id: str, on_message: Any = None, topic: str = ""
+) -> AsyncGenerator[paho.Client]:
+    protocol = paho.MQTTv5 if version == 5 else paho.MQTTv311
+    clean = {} if version == 5 else {"clean_session": False}
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, protocol=protocol, **clean)
+    client.reconnect_delay_set(0.01, 0.05)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ready = threading.Event()
+
+    def on_connect(client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        if topic and not ready.is_set():
+            client.subscribe(topic, 2)
+        else:
+            ready.set()
+
+    client.on_connect = on_connect
+    client.on_subscribe = lambda *_: ready.set()
+    if on_message is not None:
+        client.on_message = on_message
+    more: dict[str, Any] = {}
+    if version == 5:
+        properties = paho.Properties(paho.PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 3600
+        more = {"clean_start": False, "properties": properties}
+    client.connect(*address, **more)
+    client.loop_start()
+    try:
+        assert await asyncio.to_thread(ready.wait, 20)
+        yield client
+    finally:
+        await asyncio.to_thread(client.disconnect)
+        await asyncio.to_thread(client.loop_stop)
+
+
+@asynccontextmanager
+async def paho_subscriber(
+    address: Any, version: int, topic: str, arrived: Arrived
+) -> AsyncGenerator[None]:
+    def on_message(client: Any, userdata: Any, message: Any) -> None:
+        arrived(message.topic, message.payload)
+
+    async with paho_client(address, version, f"{topic}/in", on_message, f"{topic}/+"):
+        yield
+
+
+@asynccontextmanager
+async def paho_publisher(address: Any, version: int, topic: str) -> AsyncGenerator[Publish]:
+    async with paho_client(address, version, f"{topic}/out") as client:
+
+        async def publish(name: str, payload: bytes, qos: int) -> None:
+            info: Any = client.publish(name, payload, qos)
+            # Its own wait_for_publish() gives up if there was no connection at the beginning.
+            while not info._published:
+                await asyncio.sleep(0.002)
+
+        yield publish
+
+
+SUBSCRIBERS: dict[Library, Any] = {"wirekit": wirekit_subscriber, "paho": paho_subscriber}
+PUBLISHES: dict[Library, Any] = {"wirekit": wirekit_publisher, "paho": paho_publisher}
+
+
+# The storm. --------------------------------------------------------------------------------------
+
+
+async def storm(
+    server: RunningServer,
+    *,
+    version: int,
+    publisher: Library = "wirekit",
+    subscriber: Library = "wirekit",
+    seed: int = 0,
+    seconds: float = 1.0,
+    cut_after: int | None = 4000,
+    broker_ends: str = "",
+    name: str = "storm",
+) -> Tally:
+    """Publish and subscribe while connections are cut; return what became of all.
+
+    Args:
+        server: a Mosquitto of one's own, with persistence if it is to end.
+        version: of both clients.
+        publisher: which library publishes.
+        subscriber: which one subscribes.
+        seed: of the faults.
+        seconds: how long.
+        cut_after: bytes at most after which each connection is cut; None: it is not.
+        broker_ends: "stop" or "kill" to end and start the broker now and then.
+        name: of the topics and the sessions.
+    """
+    rng = random.Random(seed)
+    tally = Tally()
+    async with Weather(server, rng) as weather:
+        async with (
+            SUBSCRIBERS[subscriber](weather.address, version, name, tally.note),
+            PUBLISHES[publisher](weather.address, version, name) as publish,
+        ):
+            if cut_after is not None:
+                weather.lifetime = lambda: rng.randrange(1, rng.choice((300, 1000, cut_after)))
+                weather.cut_all()
+            weather.rough = True
+            ends_at = time.monotonic() + seconds
+            publishing = [
+                asyncio.create_task(_publish(publish, number, name, tally, ends_at, seed))
+                for number in range(PUBLISHERS)
+            ]
+            while time.monotonic() < ends_at:
+                await asyncio.sleep(min(0.3, seconds))
+                if broker_ends:
+                    await _end_and_start(server, weather, broker_ends)
+                    tally.broker_ends += 1
+            await asyncio.wait(publishing, timeout=seconds)
+            tally.faults = weather.faults
+            weather.lifetime = lambda: None
+            weather.rough = False
+            weather.cut_all()
+            await asyncio.wait_for(asyncio.gather(*publishing), PATIENCE)
+            with contextlib.suppress(AssertionError):  # `check` says what is missing
+                await eventually(lambda: tally.complete)
+            await asyncio.sleep(0.05)  # for what comes twice
+    return tally
+
+
+async def _publish(
+    publish: Publish, number: int, topic: str, tally: Tally, ends_at: float, seed: int
+) -> None:
+    rng = random.Random(f"{seed} {number}")
+    while time.monotonic() < ends_at:
+        number += PUBLISHERS
+        qos = rng.choice((1, 2))
+        payload = b"%d " % number + bytes(rng.choice((0, 10, 500)))
+        try:
+            await publish(f"{topic}/{qos}", payload, qos)
+        except Exception as error:
+            tally.failed.append(error)
+            return
+        tally.published[qos].add(number)
+
+
+async def _end_and_start(server: RunningServer, weather: Weather, how: str) -> None:
+    if how == "kill":
+        # Mosquitto acknowledges before it writes to the disk, and writes only when messages come
+        # and go: what it had not written it would have to lose. So the network stands still until
+        # it has. What is under way is lost, as ever.
+        weather.stand_still()
+        await asyncio.sleep(0.1)
+        saves = _saves(server)
+        cast("Any", server)._process.send_signal(signal.SIGUSR1)
+        await eventually(lambda: _saves(server) > saves)
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(server.kill)
+        weather.cut_all()
+    else:
+        await asyncio.to_thread(server.stop)
+    await asyncio.to_thread(server.start)
+
+
+def _saves(server: RunningServer) -> int:
+    return server.log_path.read_text().count("Saving in-memory database")
+
+
+def main() -> None:
+    """Run storms of all kinds, one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m tests.interop.mqtt.storm", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="of all together (default: 60)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    kinds: list[dict[str, Any]] = [
+        {"version": version, "publisher": publisher, "subscriber": subscriber, **how}
+        for version in (5, 4)
+        for how in ({}, {"broker_ends": "stop"}, {"broker_ends": "kill", "cut_after": None})
+        for publisher, subscriber in (
+            ("wirekit", "wirekit"),
+            ("wirekit", "paho"),
+            ("paho", "wirekit"),
+        )
+    ]
+    failed = False
+    for number, kind in enumerate(kinds):
+        with servers.mosquitto_server(persistence=True, websocket=False, config=DURABLE) as server:
+            seconds = options.seconds / len(kinds)
+            seed = options.seed + number
+            tally = asyncio.run(storm(server, seed=seed, seconds=seconds, **kind))
+        print(", ".join(f"{key} {value}" for key, value in kind.items()))  # noqa: T201
+        print(f"    {tally}", flush=True)  # noqa: T201
+        try:
+            tally.check()
+        except AssertionError as error:
+            failed = True
+            print(f"    WRONG (seed {seed}): {error}", flush=True)  # noqa: T201
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
