@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .servers import RunningServer
 
 ROOT = Path(__file__).parent.parent
+ADAPTERS = ("redis", "postgres", "mqtt", "smtp")
 # What stands in the pages for a real server's address, by the fixture that runs the server.
 ADDRESSES: dict[str, dict[str, str]] = {
     "redis_server": {
@@ -27,9 +28,10 @@ ADDRESSES: dict[str, dict[str, str]] = {
         "//app@": "//trust_user@",
         'user="app"': 'user="trust_user"',
     },
+    "smtp_sink": {"localhost:2525": "127.0.0.1:{port}"},
     "mosquitto": {"localhost:1883": "127.0.0.1:{port}"},
 }
-PAGES = ["README.md", "docs/sockets.md", "docs/redis.md", "docs/postgres.md", "docs/mqtt.md"]
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("sockets", *ADAPTERS))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
