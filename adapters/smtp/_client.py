@@ -355,7 +355,10 @@ class SMTP(Commands):
             if not limit.expired():
                 raise
             text = f"the mail was not accepted within {timeout} s"
-            if draft.transaction is not None and draft.transaction.may_be_accepted:
+            transaction = draft.transaction
+            if transaction is not None and transaction.is_answered:  # in the very last moment
+                return transaction.future.result()
+            if transaction is not None and transaction.may_be_accepted:
                 raise Uncertain(f"{text}; the server may accept it yet") from None
             raise SMTPTimeoutError(text) from None
 

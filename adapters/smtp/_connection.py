@@ -286,7 +286,9 @@ class Connection(asyncio.BufferedProtocol):
                 self.fail(error)
             else:
                 self._dispatch(replies)
-                if self.on_progress is not None:
+                if self.codec.state is State.CLOSED and self.error is None:
+                    self.close()  # the reply to QUIT
+                if self.on_progress is not None and self.error is None:
                     self.on_progress()
         except Exception as error:
             if self.error is not None:

@@ -177,10 +177,14 @@ def make_envelope(
     ):
         _need(capabilities.smtputf8, "SMTPUTF8")
         mail_parameters.append(("SMTPUTF8", None))
+    command = smtp.Mail(_path(sender.ascii, sender.text), tuple(mail_parameters))
+    if body.data is not None and b"\0" in body.data and not command.has("BODY", "BINARYMIME"):
+        # As the codec would, but before anything is sent.
+        raise SMTPArgumentError("the message holds a null character, and is not for BINARYMIME")
     return Envelope(
         mail.sender,
         recipients,
-        smtp.Mail(_path(sender.ascii, sender.text), tuple(mail_parameters)),
+        command,
         [
             smtp.Rcpt(
                 _path(address.ascii, address.text),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from binascii import b2a_base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from wirekit._errors import ConnectionLost, RemoteProtocolError
 from wirekit.protocols.smtp import Auth, AuthResponse
 
-from ._errors import SMTPArgumentError, SMTPAuthenticationError
+from ._errors import SMTPArgumentError, SMTPAuthenticationError, SMTPResponseException
 from ._sasl import choose
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["Credentials", "Token", "log_in"]
 Token: TypeAlias = "str | Callable[[], str | Awaitable[str]]"
 
 _MOST_CHALLENGES = 8
+_BEARER = re.compile(rb"auth=Bearer ([^\x01]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,23 +65,24 @@ async def log_in(
         )
     binding = connection.socket.info.channel_binding("tls-server-end-point")
     mechanism = choose(connection.capabilities.auth, credentials, channel_binding=binding)
-    sent: list[str] = [credentials.password or ""]
+    sent = [*_forms((credentials.password or "").encode("utf-8", "replace"))]
     try:
         reply = await _exchange(connection, mechanism, sent)
         if reply.is_positive:
             mechanism.finish()
             return reply
-    except BaseException:
+    except BaseException as error:
+        for shown in (error, connection.error):  # a 421
+            if isinstance(shown, SMTPResponseException):
+                shown.message = _masked(shown.message, sent)
+                shown.args = (shown.code, shown.message)
         # Half a login is no state to leave a connection in.
         connection.fail(ConnectionLost("the connection was closed because its login broke off"))
         raise
-    message = "\n".join(reply.lines)
-    for secret in filter(None, sent):  # some servers repeat what they were sent
-        message = message.replace(secret, "***")
-    error = SMTPAuthenticationError(reply.code, message)
+    refused = SMTPAuthenticationError(reply.code, _masked("\n".join(reply.lines), sent))
     if mechanism.rejection is not None:
-        error.add_note(f"the server said: {mechanism.rejection}")
-    raise error
+        refused.add_note(f"the server said: {_masked(mechanism.rejection, sent)}")
+    raise refused
 
 
 async def _exchange(connection: Connection, mechanism: Mechanism, sent: list[str]) -> Reply:
@@ -89,6 +92,8 @@ async def _exchange(connection: Connection, mechanism: Mechanism, sent: list[str
     if not command.fits:
         command = Auth(mechanism.name)
     sent += _forms(initial or b"")
+    if initial is not None and (found := _BEARER.search(initial)) is not None:
+        sent += _forms(found[1])
     (reply,) = await connection.ask(command)
     for number in range(_MOST_CHALLENGES):
         if reply.code != 334:
@@ -107,6 +112,13 @@ def _late_initial(reply: Reply, initial: bytes) -> bytes:
     if reply.challenge:
         raise RemoteProtocolError("a challenge where the initial response was due")
     return initial
+
+
+def _masked(text: str, sent: list[str]) -> str:
+    """Return what the server said; some repeat what they were sent."""
+    for secret in sorted(filter(None, sent), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 def _forms(data: bytes) -> tuple[str, str]:

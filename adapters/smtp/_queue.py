@@ -15,6 +15,8 @@ from ._transaction import Stage, Transaction
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from wirekit.protocols.smtp import Capabilities
+
     from ._connection import Connection
 
 __all__ = ["Queue"]
@@ -57,6 +59,7 @@ class Queue:
         self.data_timeout = data_timeout
         self.pipelining = self.chunking = False
         self._wanted = (pipelining, chunking)
+        self._offered: Capabilities | None = None
         self._left = most  # mails that may still be sent
         self._waiting: deque[Transaction | asyncio.Future[None]] = deque()
         self._active: deque[Transaction] = deque()
@@ -70,7 +73,7 @@ class Queue:
 
     def renew(self) -> None:
         """Take note of what the server offers now."""
-        offered = self.connection.codec.capabilities
+        self._offered = offered = self.connection.codec.capabilities
         if offered is not None:
             pipelining, chunking = self._wanted
             self.pipelining = pipelining and offered.pipelining
@@ -126,6 +129,8 @@ class Queue:
         if self._advancing:
             return
         self._advancing = True
+        if self._offered is not self.connection.codec.capabilities:
+            self.renew()  # whoever asked anew was cancelled
         try:
             while self._waiting and self.connection.error is None and self._is_free():
                 self._begin(self._waiting.popleft())

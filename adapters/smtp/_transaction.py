@@ -108,7 +108,7 @@ class Transaction:
         self.future: asyncio.Future[SendResult] = loop.create_future()
         self.stage = Stage.WAITING
         self.begun = self.content_begun = False
-        self.chunked = queue.chunking
+        self.chunked = False
         self._queue = queue
         self._connection = queue.connection
         self._envelope = envelope
@@ -138,6 +138,11 @@ class Transaction:
             return False
         return self._connection.has_written(self._mark)
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether ``future`` has the result, or the error."""
+        return self.future.done() and not self.future.cancelled()
+
     # The envelope
 
     def begin(self, *, reset: bool) -> None:
@@ -149,6 +154,7 @@ class Transaction:
         envelope = self._envelope
         self.stage = Stage.ENVELOPE
         self.begun = True
+        self.chunked = self._queue.chunking
         self._reset = reset
         self._commands = [envelope.mail, *envelope.rcpts]
         if reset:
@@ -283,6 +289,10 @@ class Transaction:
     def _answered(self, replies: list[Reply]) -> None:
         """Take the final reply; in LMTP there is one for each accepted recipient."""
         positive = any(reply.is_positive for reply in replies)
+        if positive and self._chunk_refusal is not None:
+            text = "the server accepted a message of which it refused a part"
+            self._connection.fail(RemoteProtocolError(text))
+            return
         if positive and self._refusal is None and self._connection.has_written(self._mark):
             self._finish(self._result(replies))
             return

@@ -179,11 +179,11 @@ class Requests:
                 self._check_last_chunk()
             if self._chunks is None and not self._verbatim:
                 self._chunks = LineEndings()
-            data = _buffer(command.data)
+            data = _buffer(command.data) if self._verbatim else _text(command.data)
             bodies.append((place, data, self._chunks, command.last, True))
             return LAST_CHUNK if command.last else command.verb
         if isinstance(command, MailData):
-            bodies.append((place, _buffer(command.data), self._encoder, False, False))
+            bodies.append((place, _text(command.data), self._encoder, False, False))
         else:
             bodies.append((place, b"", self._encoder, True, False))
         return MAIL_DATA
@@ -207,6 +207,17 @@ class Requests:
 def _buffer(data: Buffer) -> Buffer:
     """Return what has a length in bytes."""
     return data if type(data) is bytes else memoryview(data).cast("B")
+
+
+def _text(data: Buffer) -> bytes:
+    """Return what is sent as text.
+
+    NUL is forbidden in it (RFC 2045 §2.7, §2.8), and a server that drops it sees other lines.
+    """
+    text = data if type(data) is bytes else bytes(memoryview(data))
+    if b"\0" in text:
+        raise LocalProtocolError("a null character in the mail data, which only BINARYMIME may hold")
+    return text
 
 
 def _encode_body(

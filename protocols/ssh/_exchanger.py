@@ -115,7 +115,7 @@ class Exchanger(Sender):
         self._state = self._stage = State.KEY_EXCHANGE
 
     def accept_host_key(self) -> None:
-        """Go on with the host key of the last `KeyExchanged`; what now can be sent is there to send.
+        """Go on with the host key of the last `KeyExchanged`, and send what has waited for that.
 
         Does nothing if that key was accepted before.
 

@@ -20,6 +20,7 @@ TARGETS = {
     "pgoutput": "wirekit.protocols.postgres._pgoutput",
     "mqtt": "wirekit.protocols.mqtt.codec",
     "smtp": "wirekit.protocols.smtp.codec",
+    "ssh": "wirekit.protocols.ssh.codec",
 }
 
 FOLDER = Path(__file__).parent

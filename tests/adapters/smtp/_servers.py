@@ -64,6 +64,7 @@ class Mailbox:
             raise ConnectionError
         await end.write(answer.encode() + b"\r\n")
         if answer.startswith("421"):
+            await end.close()
             raise ConnectionError
         return answer
 
@@ -97,6 +98,7 @@ class Mailbox:
                 recipients = []
             elif verb == "QUIT":
                 await self._say(end, line, "221 bye")
+                await end.close()
                 return
             else:
                 await self._say(end, line, "250 ok")

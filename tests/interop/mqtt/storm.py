@@ -1,7 +1,12 @@
 """Publishers and subscribers in bad weather: ``python -m tests.interop.mqtt.storm --seconds 60``.
 
-Every message of QoS 1 that was acknowledged to its publisher has to arrive at least once, every one
-of QoS 2 exactly once; one whose publisher got an error (there is none in what follows) at most once.
+Every message of QoS 1 has to arrive at least once, every one of QoS 2 exactly once, and no publisher
+may get an error. Nothing is spoilt on the way: TCP would not notice, and MQTT has no checksum; for
+what a client does with spoilt bytes see test_hostile_stream.py.
+
+Mosquitto 2.0.11 itself breaks the promise of QoS 2: when a subscriber's connection is cut while it
+is about to send PUBREL again, it goes back to PUBLISH on the next one, although it has had PUBREC.
+Its log shows that, so a second arrival is excused if there is such a step for it, and only then.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ import argparse
 import asyncio
 import contextlib
 import random
+import re
 import signal
 import sys
 import threading
@@ -33,7 +39,7 @@ Library = Literal["wirekit", "paho"]
 Arrived = Callable[[str, bytes], None]
 
 # What is there before the broker is stopped is there after that, and nothing is dropped.
-DURABLE = {"max_queued_messages": "0", "max_inflight_messages": "20"}
+DURABLE = {"max_queued_messages": "0", "max_inflight_messages": "20", "log_type": "all"}
 PUBLISHERS = 6
 PATIENCE = 60.0
 
@@ -47,6 +53,7 @@ class Tally:
     failed: list[BaseException] = field(default_factory=list[BaseException])
     faults: int = 0
     broker_ends: int = 0
+    steps_back: int = 0  # of the broker's
 
     def note(self, topic: str, payload: bytes) -> None:
         self.arrived[int(topic.rpartition("/")[2])][int(payload.partition(b" ")[0])] += 1
@@ -66,14 +73,16 @@ class Tally:
     def check(self) -> None:
         assert not self.failed, self.failed
         assert self.lost == {1: [], 2: []}, self.lost
-        assert self.duplicates[2] == 0, [n for n, times in self.arrived[2].items() if times > 1]
+        twice = [number for number, times in self.arrived[2].items() if times > 1]
+        assert self.duplicates[2] <= self.steps_back, twice
 
     def __str__(self) -> str:
         messages = ", ".join(f"{len(self.published[qos])} of QoS {qos}" for qos in (1, 2))
         lost = sum(map(len, self.lost.values()))
         return (
             f"{self.faults} connections cut, {self.broker_ends} ends of the broker; {messages}; "
-            f"{lost} lost; duplicates: {self.duplicates[1]} of QoS 1, {self.duplicates[2]} of QoS 2"
+            f"{lost} lost; duplicates: {self.duplicates[1]} of QoS 1, "
+            f"{self.duplicates[2]} of QoS 2 (the broker went back to PUBLISH {self.steps_back} times)"
         )
 
 
@@ -247,6 +256,7 @@ async def storm(
             with contextlib.suppress(AssertionError):  # `check` says what is missing
                 await eventually(lambda: tally.complete)
             await asyncio.sleep(0.05)  # for what comes twice
+    tally.steps_back = _steps_back(server, f"{name}/in")
     return tally
 
 
@@ -282,6 +292,26 @@ async def _end_and_start(server: RunningServer, weather: Weather, how: str) -> N
     else:
         await asyncio.to_thread(server.stop)
     await asyncio.to_thread(server.start)
+
+
+def _steps_back(server: RunningServer, client_id: str) -> int:
+    """Return how often the broker sent a PUBLISH again whose PUBREC it had."""
+    name = re.escape(client_id)
+    pattern = re.compile(
+        rf"Received (?P<kind>PUBREC|PUBCOMP) from {name} \(Mid: (?P<answered>\d+)"
+        rf"|Sending PUBLISH to {name} \(d1, q2, r0, m(?P<sent>\d+),"
+    )
+    recorded: set[str] = set()
+    steps = 0
+    for line in pattern.finditer(server.log_path.read_text()):
+        if line["kind"] == "PUBREC":
+            recorded.add(line["answered"])
+        elif line["kind"] == "PUBCOMP":
+            recorded.discard(line["answered"])
+        elif line["sent"] in recorded:
+            recorded.discard(line["sent"])
+            steps += 1
+    return steps
 
 
 def _saves(server: RunningServer) -> int:

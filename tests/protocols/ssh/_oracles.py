@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from asyncssh.encryption import get_encryption, get_encryption_params
-from paramiko.packet import Packetizer
-from paramiko.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+paramiko: Any = importlib.import_module("paramiko")  # it has no types
+Transport = paramiko.transport.Transport
 
 
 def derive(letter: str, size: int, seed: str = "") -> bytes:
@@ -81,11 +83,11 @@ class Paramiko:
 
     def __init__(self, encryption: str, mac: str) -> None:
         self.stream = _Stream()
-        self.packetizer: Any = Packetizer(self.stream)  # type: ignore[no-untyped-call]
+        self.packetizer = paramiko.packet.Packetizer(self.stream)
         info = Transport._cipher_info[encryption]
         aead, block = info.get("is_aead", False), info["block-size"]
         iv = derive("A", info.get("iv-size", block))
-        transport: Any = Transport.__new__(Transport)
+        transport = Transport.__new__(Transport)
         names = {"name": encryption, "key": derive("C", info["key-size"]), "iv": iv, "aead": aead}
         engines = [
             transport._get_engine(**names, operation=operation)

@@ -27,7 +27,7 @@ TYPES = [
 
 @functools.cache
 def key(key_type: str, number: int = 0) -> asyncssh.SSHKey:
-    settings = {"key_size": 2048} if key_type == "ssh-rsa" else {}
+    settings: dict[str, Any] = {"key_size": 2048} if key_type == "ssh-rsa" else {}
     return asyncssh.generate_private_key(key_type, **settings)
 
 
@@ -154,7 +154,9 @@ def with_fields(**fields: bytes) -> bytes:
         "signature_key": encode_string(AUTHORITY.public_data),
     }
     assert parts.keys() >= fields.keys()
-    signed = encode_text(f"ssh-ed25519{CERTIFICATE_SUFFIX}") + b"".join({**parts, **fields}.values())
+    signed = encode_text(f"ssh-ed25519{CERTIFICATE_SUFFIX}") + b"".join(
+        {**parts, **fields}.values()
+    )
     return signed + encode_string(AUTHORITY.sign(signed, b"ssh-ed25519"))
 
 

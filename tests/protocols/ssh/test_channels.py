@@ -30,7 +30,9 @@ def test_a_maximum_packet_size_of_0(message: ChannelOpen | ChannelOpenConfirmati
         type(message).decode(message.encode())
 
 
-@pytest.mark.parametrize("message", [ChannelOpen("x", 1, 2, 3), ChannelOpenConfirmation(9, 1, 2, 3)])
+@pytest.mark.parametrize(
+    "message", [ChannelOpen("x", 1, 2, 3), ChannelOpenConfirmation(9, 1, 2, 3)]
+)
 def test_truncated(message: ChannelOpen | ChannelOpenConfirmation) -> None:
     payload = message.encode()
     for size in range(1, len(payload)):

@@ -30,6 +30,7 @@ from wirekit.protocols.ssh import (
     Packet,
     Ping,
     Pong,
+    Role,
     ServiceAccept,
     ServiceRequest,
     SSHProtocolError,
@@ -194,9 +195,9 @@ def test_a_fault_is_for_good_and_has_the_events_before_it() -> None:
         pair.client.receive_data(data)
     assert caught.value.events == [Packet(94, b"\x5e1", 0)]
     assert pair.client.state is State.ERROR
-    for receive in (lambda: pair.client.receive_data(b""), pair.client.receive_eof):
+    for is_end in (False, True):
         with pytest.raises(SSHProtocolError, match="wrong MAC") as again:
-            receive()
+            pair.client.receive_eof() if is_end else pair.client.receive_data(b"")
         assert again.value is not caught.value
         assert again.value.events == []
         assert again.value.reason_code is DisconnectReason.MAC_ERROR
@@ -287,14 +288,14 @@ def test_trailing_data_of_a_line() -> None:
 
 def test_needs_rekey() -> None:
     settings = {"rekey_bytes": 1000, "rekey_packets": 10}
-    for sender, receiver in (("client", "server"), ("server", "client")):
+    senders: list[Role] = ["client", "server"]
+    for sender in senders:
         for messages in ([b"\x5e"] * 10, [b"\x5e" * 1000]):
             pair = open_pair(make_client(**settings), make_server(**settings))
-            codecs = {"client": pair.client, "server": pair.server}
             assert not pair.client.needs_rekey
-            pair.send("client" if sender == "client" else "server", *messages)
-            assert codecs[sender].needs_rekey
-            assert codecs[receiver].needs_rekey
+            pair.send(sender, *messages)
+            assert pair.client.needs_rekey
+            assert pair.server.needs_rekey
             pair.client.rekey()
             assert not pair.client.needs_rekey
             pair.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 
 import asyncssh.compression
@@ -56,7 +57,5 @@ def test_others_are_refused(data: bytes) -> None:
 
 @given(st.binary(max_size=100))
 def test_arbitrary_bytes(data: bytes) -> None:
-    try:
+    with contextlib.suppress(SSHProtocolError):
         assert len(Decompressor(LIMIT).decompress(b"\x78\x9c" + data)) <= LIMIT
-    except SSHProtocolError as exc:
-        assert exc.reason_code is DisconnectReason.COMPRESSION_ERROR

@@ -62,8 +62,10 @@ def test_the_secret_is_an_mpint() -> None:
 def test_points_that_are_none_are_refused(method: type[ECDHNistP256]) -> None:
     client = method(randomness())
     public = client.begin()
-    compressed = ec.generate_private_key(method.curve).public_key().public_bytes(
-        Encoding.X962, PublicFormat.CompressedPoint
+    compressed = (
+        ec.generate_private_key(method.curve)
+        .public_key()
+        .public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     )
     off_the_curve = public[:-1] + bytes((public[-1] ^ 1,))
     other = ECDHNistP521 if method is ECDHNistP256 else ECDHNistP256

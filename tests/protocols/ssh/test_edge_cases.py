@@ -6,7 +6,7 @@ notes; most comments here name one that does otherwise.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -25,6 +25,7 @@ from tests.protocols.ssh._pair import (
     randomness,
 )
 from wirekit.protocols.ssh import (
+    Algorithms,
     ChannelOpen,
     ChannelOpenConfirmation,
     Codec,
@@ -267,7 +268,8 @@ def test_21_the_strict_marker_counts_only_in_the_first_kexinit() -> None:
         pair = strict_pair() if first else lax_pair()
         assert pair.client._strict is pair.server._strict is first
         for codec in (pair.client, pair.server):
-            codec._algorithms = _Marked() if not first else codec._algorithms
+            if not first:
+                codec._algorithms = cast("Algorithms", _Marked())
         pair.client.rekey()
         pair.run()
         assert pair.client.state is State.OPEN
@@ -435,12 +437,16 @@ def test_32_byte_by_byte_and_all_at_once() -> None:
     answer = single.data_to_send()
     received = [event for byte in one_by_one(answer) for event in client.receive_data(byte)]
     assert [type(event) for event in received] == [Identified, KexInit]
-    last = [event for byte in one_by_one(client.data_to_send()) for event in single.receive_data(byte)]
+    last = [
+        event for byte in one_by_one(client.data_to_send()) for event in single.receive_data(byte)
+    ]
     assert [type(event) for event in last] == [KeyExchanged]
     received = [
         event for byte in one_by_one(single.data_to_send()) for event in client.receive_data(byte)
     ]
     assert [type(event) for event in received] == [KeyExchanged]
     client.accept_host_key()
-    last = [event for byte in one_by_one(client.send(b"\x5e")) for event in single.receive_data(byte)]
+    last = [
+        event for byte in one_by_one(client.send(b"\x5e")) for event in single.receive_data(byte)
+    ]
     assert last == [Packet(94, b"\x5e", 0)]

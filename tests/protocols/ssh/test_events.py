@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 
-from tests.protocols.ssh._pair import host_key, open_pair, Pair
+from tests.protocols.ssh._pair import Pair, host_key, open_pair
 from wirekit.protocols.ssh import Event, HostKey, Identified, KeyExchanged, _messages
 
 

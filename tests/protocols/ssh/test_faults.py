@@ -8,8 +8,8 @@ from wirekit.protocols.ssh import DisconnectReason, PacketTooLarge, SSHProtocolE
 
 def test_reason_codes_are_rfc_4253s() -> None:
     assert [reason.value for reason in DisconnectReason] == [*range(1, 16)]
-    assert DisconnectReason.KEY_EXCHANGE_FAILED == 3
-    assert DisconnectReason.BY_APPLICATION == 11
+    assert DisconnectReason(3) is DisconnectReason.KEY_EXCHANGE_FAILED
+    assert DisconnectReason(11) is DisconnectReason.BY_APPLICATION
 
 
 def test_a_fault_says_its_reason() -> None:

@@ -11,7 +11,9 @@ from wirekit.protocols.ssh import HostKey, PrivateHostKey, SSHProtocolError
 from wirekit.protocols.ssh._host_keys import HOST_KEY_ALGORITHMS
 
 KEY_TYPES = {
-    algorithm: "ssh-rsa" if algorithm.startswith(("rsa-", "ssh-rsa")) else algorithm.split("-cert")[0]
+    algorithm: "ssh-rsa"
+    if algorithm.startswith(("rsa-", "ssh-rsa"))
+    else algorithm.split("-cert")[0]
     for algorithm in HOST_KEY_ALGORITHMS
 }
 

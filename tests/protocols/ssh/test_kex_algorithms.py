@@ -16,5 +16,7 @@ def test_names() -> None:
 def test_hashes_are_those_of_the_names() -> None:
     for name, method in KEX_ALGORITHMS.items():
         expected = {"nistp256": "sha256", "nistp384": "sha384", "nistp521": "sha512"}
-        hash_name = expected.get(name.rpartition("-")[2]) or name.partition("@")[0].rpartition("-")[2]
+        hash_name = (
+            expected.get(name.rpartition("-")[2]) or name.partition("@")[0].rpartition("-")[2]
+        )
         assert method.hash_name == hash_name

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import asyncssh.packet
-import paramiko
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.protocols.ssh._oracles import paramiko
 from wirekit.protocols.ssh import Reader, SSHProtocolError
 from wirekit.protocols.ssh._primitives import (
     encode_boolean,
@@ -167,10 +168,10 @@ def test_round_trip(
 
 @given(st.binary(max_size=64))
 def test_what_is_read_is_what_would_be_written(data: bytes) -> None:
-    for read, write in ((Reader.mpint, encode_mpint), (Reader.name_list, encode_name_list)):
+    for again in (
+        lambda reader: encode_mpint(reader.mpint()),
+        lambda reader: encode_name_list(reader.name_list()),
+    ):
         reader = Reader(data)
-        try:
-            value = read(reader)
-        except SSHProtocolError:
-            continue
-        assert write(value) == data[: reader.position]  # type: ignore[operator]
+        with contextlib.suppress(SSHProtocolError):
+            assert again(reader) == data[: reader.position]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import asyncssh
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -32,7 +34,7 @@ def read(blob: bytes) -> PublicKey:
 
 @pytest.mark.parametrize(("key_type", "algorithm"), PAIRS)
 def test_asyncssh_signs(key_type: str, algorithm: str) -> None:
-    settings = {"key_size": 2048} if key_type == "ssh-rsa" else {}
+    settings: dict[str, Any] = {"key_size": 2048} if key_type == "ssh-rsa" else {}
     theirs = asyncssh.generate_private_key(key_type, **settings)
     key = read(theirs.public_data)
     signature = theirs.sign(b"data", algorithm.encode())
