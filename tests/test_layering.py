@@ -33,6 +33,7 @@ THIRD_PARTY = {
     "wirekit.adapters._scram": {"scramp"},
     "wirekit.adapters.redis": {"redis"},
     "wirekit.adapters.smtp": {"dkim"},
+    "wirekit.protocols.ssh": {"cryptography"},
     "wirekit.sockets.websocket": {"wsproto"},
 }
 # A codec has no I/O, clock, randomness or log, and no way around this test. Of datetime and uuid
@@ -72,6 +73,12 @@ def adapter_of(module: str) -> str:
     return ".".join(parts[:3]) if parts[:2] == ["wirekit", "adapters"] else module
 
 
+def third_party_of(module: str) -> set[str]:
+    """Return what the module may import from outside."""
+    allowed = [roots for package, roots in THIRD_PARTY.items() if is_within(module, package)]
+    return set[str]().union(*allowed)
+
+
 def room_of(module: str) -> str:
     return next((room for room in MAY_IMPORT if is_within(module, room)), FACE)
 
@@ -87,7 +94,7 @@ def violations(source: str, module: str) -> list[str]:
             if not any(is_within(imported, package) for package in allowed):
                 wrong.append(f"{module} imports {imported}")
         elif root not in sys.stdlib_module_names:
-            if root not in THIRD_PARTY.get(adapter_of(module), ()):
+            if root not in third_party_of(module):
                 wrong.append(f"{module} imports {imported}, which wirekit does not depend on")
         elif room == "wirekit.protocols" and root in NOT_FOR_PROTOCOLS:
             wrong.append(f"{module} imports {imported}: a codec knows no such thing")
@@ -122,6 +129,8 @@ def test_every_room_is_looked_at() -> None:
         ("wirekit.protocols.resp", "import os.path"),
         ("wirekit.protocols.resp", "__import__('socket')"),
         ("wirekit.protocols.resp", "import redis"),
+        ("wirekit.protocols.resp", "import cryptography"),
+        ("wirekit.protocols.ssh._gcm", "import asyncssh"),
         ("wirekit.__init__", "from wirekit import sockets"),
         ("wirekit.adapters.redis._client", "import hiredis"),
         ("wirekit.adapters.redis._client", "from ..postgres import Postgres"),
@@ -140,6 +149,7 @@ def test_a_wrong_import_is_found(module: str, source: str) -> None:
         ("wirekit.sockets._tls", "import asyncio, ssl\nfrom ._transport import Transport"),
         ("wirekit.sockets.websocket", "from wsproto.events import Request"),
         ("wirekit.protocols.resp", "from wirekit._errors import Error\nimport struct"),
+        ("wirekit.protocols.ssh._gcm", "from cryptography.exceptions import InvalidTag"),
         ("wirekit.adapters.redis._client", "from wirekit.protocols import resp\nimport redis"),
         ("wirekit.adapters.redis._client", "from ._errors import X\nimport wirekit"),
         ("wirekit.__main__", "from .adapters import redis"),

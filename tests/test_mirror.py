@@ -8,7 +8,7 @@ from tests.project import PROJECT, source_modules
 
 ROOMS = ("sockets", "protocols", "adapters")
 # Tests of a room that mirror no single file of it.
-FREE = {"fuzz", "interop", "test_contract.py"}
+FREE = {"fuzz", "interop", "test_contract.py", "test_edge_cases.py"}
 TESTS = PROJECT / "tests"
 
 

@@ -203,16 +203,10 @@ class Calls:
         if identifier is not None:
             own["subscription_identifier"] = [identifier]
         known = self._session.subscriptions
-        names = [subscription.topic_filter for subscription in subscriptions]
-        try:
-            [answer] = await self._ask([lambda: known.subscribe(subscriptions, own)], timeout)
-        except BaseException:
-            known.take_back(names)
-            raise
+        [answer] = await self._ask([lambda: known.subscribe(subscriptions, own)], timeout)
         codes = answer.reason_codes
-        known.keep(name for name, code in zip(names, codes, strict=True) if code < 0x80)
         if len(codes) == 1 and codes[0] >= 0x80:
-            step = f"the server refused to subscribe to {names[0]!r}"
+            step = f"the server refused to subscribe to {subscriptions[0].topic_filter!r}"
             raise MqttCodeError(step, codes[0], answer.properties)
         return codes
 

@@ -280,7 +280,7 @@ class Session:
         ):
             identifier = self.subscriptions.identifier_for(subscription.topic_filter)
             properties = {"subscription_identifier": [identifier]}
-        return self.subscriptions.subscribe([subscription], properties)
+        return self.subscriptions.subscribe([subscription], properties, kept=False)
 
     def let_go(self, consumer: Consumer, subscriptions: Sequence[Subscription]) -> None:
         """Take back one `hold`; what is still under way goes to the consumer as well."""

@@ -44,13 +44,14 @@ _Item = TypeVar("_Item")
 class _Request:
     """A SUBSCRIBE or UNSUBSCRIBE that is not answered yet."""
 
-    __slots__ = ("future", "packet")
+    __slots__ = ("future", "kept", "packet")
 
     def __init__(
-        self, packet: Subscribe | Unsubscribe, future: asyncio.Future[Answer] | None
+        self, packet: Subscribe | Unsubscribe, future: asyncio.Future[Answer] | None, *, kept: bool
     ) -> None:
         self.packet = packet
         self.future = future
+        self.kept = kept
 
     @property
     def abandoned(self) -> bool:
@@ -101,10 +102,6 @@ class Subscriptions:
 
     # Who wants them.
 
-    def keep(self, topic_filters: Iterable[str]) -> None:
-        """Note that these are wanted until they are unsubscribed from."""
-        self._kept.update(topic_filters)
-
     def hold(self, topic_filters: Iterable[str]) -> None:
         """Note that somebody wants these until `let_go`."""
         self._holders.update(topic_filters)
@@ -140,9 +137,14 @@ class Subscriptions:
     # Requests.
 
     def subscribe(
-        self, subscriptions: Sequence[Subscription], properties: Properties
+        self, subscriptions: Sequence[Subscription], properties: Properties, *, kept: bool = True
     ) -> asyncio.Future[Answer]:
         """Send SUBSCRIBE; the future gets the answer.
+
+        Args:
+            subscriptions: at least one.
+            properties: of SUBSCRIBE.
+            kept: whether they are wanted until they are unsubscribed from, not until `let_go`.
 
         Raises:
             LocalProtocolError: it is not allowed, or not by this server.
@@ -150,7 +152,7 @@ class Subscriptions:
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         packet = Subscribe(self._id(), tuple(subscriptions), properties)
-        self._request(packet, future)
+        self._request(packet, future, kept=kept)
         self._stray.difference_update(entry.topic_filter for entry in subscriptions)
         return future
 
@@ -180,16 +182,6 @@ class Subscriptions:
         else:
             future.add_done_callback(lambda done: _dropped(done, gone))
 
-    def take_back(self, topic_filters: Sequence[str]) -> None:
-        """Unsubscribe from what was subscribed to a moment ago, and is wanted by nobody else."""
-        unwanted = [
-            name
-            for name in topic_filters
-            if name in self._known and name not in self._kept and name not in self._holders
-        ]
-        if unwanted:
-            self.drop(unwanted, lambda: None)
-
     def _id(self) -> int:
         packet_id = self._ids.take()
         if packet_id is None:
@@ -197,14 +189,18 @@ class Subscriptions:
         return packet_id
 
     def _request(
-        self, packet: Subscribe | Unsubscribe, future: asyncio.Future[Answer] | None
+        self,
+        packet: Subscribe | Unsubscribe,
+        future: asyncio.Future[Answer] | None,
+        *,
+        kept: bool = False,
     ) -> None:
         try:
             self._send(packet)
         except BaseException:
             self._ids.release(packet.packet_id)
             raise
-        self._pending[packet.packet_id] = _Request(packet, future)
+        self._pending[packet.packet_id] = _Request(packet, future, kept=kept)
 
     # Answers.
 
@@ -252,6 +248,8 @@ class Subscriptions:
                 unwanted.append(topic_filter)
             else:
                 self._known[topic_filter] = (subscription, identifier)
+                if request.kept:
+                    self._kept.add(topic_filter)
                 if self._store is not None:
                     self._store.put_subscription(subscription, identifier)
         if unwanted:

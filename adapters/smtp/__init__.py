@@ -7,6 +7,7 @@ await smtp.sendmail("a@example.org", ["b@example.org"], message)
 from __future__ import annotations
 
 from ._client import SMTP, connect
+from ._dkim import DKIM
 from ._envelope import By, Mail, Options
 from ._errors import (
     SMTPArgumentError,
@@ -35,6 +36,7 @@ from ._results import SendResult, SMTPResponse
 from ._url import parse_url
 
 __all__ = [
+    "DKIM",
     "SMTP",
     "By",
     "Mail",

@@ -97,7 +97,12 @@ class Draft:
         mail = self._message
         if isinstance(mail, Message):
             prepared = prepare(
-                mail, sender=self._sender, recipients=self._recipients, capabilities=capabilities
+                mail,
+                sender=self._sender,
+                recipients=self._recipients,
+                capabilities=capabilities
+                if self._options.dkim is None
+                else replace(capabilities, binarymime=False),
             )
             mail = Mail(
                 prepared.sender,
@@ -107,11 +112,20 @@ class Draft:
                 prepared.smtputf8,
                 options=self._options,
             )
-            body = self._body = Body(prepared.body)
+            body = self._body = _signed(mail, Body(prepared.body))
         else:
             if self._body is None:
-                self._body = await make_body(mail.body, size=mail.size)
+                self._body = _signed(mail, await make_body(mail.body, size=mail.size))
             body = self._body
             if self._recipients is not None:
                 mail = replace(mail, recipients=self._recipients)
         return make_envelope(mail, body, capabilities, secure=connection.secure), body
+
+
+def _signed(mail: Mail, body: Body) -> Body:
+    """Return the content with its signature, if it is to have one."""
+    if mail.options.dkim is None:
+        return body
+    if body.data is None or mail.body_type == "BINARYMIME":
+        raise SMTPArgumentError("DKIM signs what is in memory, and not BINARYMIME")
+    return Body(mail.options.dkim.sign(body.data))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wirekit.protocols.smtp import Capabilities
 
     from ._bodies import Body, Source
+    from ._dkim import DKIM
 
 __all__ = ["DEFAULT_OPTIONS", "By", "Envelope", "Mail", "Options", "make_envelope"]
 
@@ -64,6 +65,7 @@ class Options:
         mt_priority: -9 to 9 (MT-PRIORITY, RFC 6710).
         mail_options: further parameters of MAIL, ``"KEYWORD"`` or ``"KEYWORD=value"``.
         rcpt_options: the same for RCPT.
+        dkim: signs the message, which has to be in memory and is not sent as BINARYMIME.
     """
 
     all_recipients: bool = False
@@ -78,6 +80,7 @@ class Options:
     mt_priority: int | None = None
     mail_options: Iterable[str] = ()
     rcpt_options: Iterable[str] = ()
+    dkim: DKIM | None = None
 
 
 DEFAULT_OPTIONS = Options()

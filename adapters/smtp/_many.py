@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._drafts import Sendable
     from ._results import SendResult
 
-__all__ = ["Job", "Outcome", "send_many"]
+__all__ = ["Outcome", "send_many"]
 
 _AHEAD = 64  # mails that are taken before the first of them has its result
 _AHEAD_BYTES = 4194304  # of those in memory, if they are more than two

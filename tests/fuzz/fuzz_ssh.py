@@ -8,28 +8,16 @@ the right tags.
 
 from __future__ import annotations
 
+from importlib import import_module
 from random import Random
 from zlib import crc32
 
 from tests.fuzz._atheris import fuzz
 from tests.protocols._outcome import cut_at, one_by_one
 from tests.protocols.ssh._packet import clear_packet
-from tests.protocols.ssh._pair import KINDS, make_server, only, open_codec
+from tests.protocols.ssh._pair import KINDS, inside, make_server, only, open_codec
 from tests.protocols.ssh._replay import METHOD, fixed_keys, replay, trusting_client
-from wirekit.protocols.ssh import (
-    Codec,
-    Role,
-    _certificates,
-    _exchanger,
-    _host_keys,
-    _identification,
-    _messages,
-    _packets,
-    _primitives,
-    _public_keys,
-    _sender,
-    codec,
-)
+from wirekit.protocols.ssh import Codec, Role
 
 IN_THE_CLEAR = ("none", "")
 # The end, the protection, and whether there are payloads.
@@ -77,21 +65,11 @@ def make_stream(role: Role, kind: tuple[str, str], data: bytes) -> bytes:
     peer = open_codec("server" if role == "client" else "client", *kind)
     output: list[bytes] = []
     for payload in payloads:
-        peer._writer.seal(payload, output)
+        inside(peer)._writer.seal(payload, output)
     return b"".join(output)
 
 
 if __name__ == "__main__":
-    fuzz(
-        check,
-        codec,
-        _exchanger,
-        _sender,
-        _packets,
-        _messages,
-        _primitives,
-        _identification,
-        _host_keys,
-        _public_keys,
-        _certificates,
-    )
+    names = "_certificates _exchanger _host_keys _identification _key_exchange _messages _packets"
+    names += " _negotiation _primitives _public_keys _sender codec"
+    fuzz(check, *[import_module(f"wirekit.protocols.ssh.{name}") for name in names.split()])

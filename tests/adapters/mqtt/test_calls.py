@@ -340,7 +340,7 @@ async def test_cancelling_a_subscribe_takes_it_back() -> None:
         assert (await server.receive(Unsubscribe)).topic_filters == ("a",)
 
 
-async def test_cancelling_a_subscribe_that_was_just_answered_takes_it_back() -> None:
+async def test_cancelling_a_subscribe_that_was_just_answered_comes_too_late() -> None:
     async with opened() as (client, server):
         calling = asyncio.create_task(client.subscribe("a"))
         packet = await server.receive(Subscribe)
@@ -348,7 +348,8 @@ async def test_cancelling_a_subscribe_that_was_just_answered_takes_it_back() -> 
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await calling
-        assert (await server.receive(Unsubscribe)).topic_filters == ("a",)
+        await server.silent()
+        assert "a" in inside(client)._session.subscriptions
 
 
 async def test_requests_are_made_again_on_the_next_connection() -> None:

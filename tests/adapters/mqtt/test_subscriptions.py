@@ -199,19 +199,6 @@ async def test_an_unsubscribe_goes_on_without_its_caller() -> None:
     assert "a" not in asking.subscriptions
 
 
-async def test_taking_back_what_has_just_been_answered() -> None:
-    asking = Asking()
-    for name in ("a", "kept", "held"):
-        asking.subscribe(name)
-        asking.answer(OK)
-    asking.subscriptions.keep(["kept"])
-    asking.subscriptions.hold(["held"])
-    asking.subscriptions.take_back(["a", "kept", "held", "never"])
-    assert [names(packet) for packet in asking.packets] == [("a",)]
-    asking.subscriptions.take_back(["kept"])
-    assert len(asking.packets) == 1
-
-
 # Who wants them.
 
 
@@ -219,9 +206,13 @@ async def test_the_last_holder_ends_it() -> None:
     asking = Asking()
     asking.subscriptions.hold(["a", "b"])
     asking.subscriptions.hold(["a"])
-    asking.subscriptions.keep(["b"])
+    asking.subscribe("b")
+    asking.answer(OK)
     assert asking.subscriptions.let_go(["a", "b"]) == []
     assert asking.subscriptions.let_go(["a"]) == ["a"]
+    asking.subscriptions.hold(["b"])
+    asking.subscriptions.unsubscribe(["b"], {})
+    assert asking.subscriptions.let_go(["b"]) == ["b"]
 
 
 async def test_identifiers() -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-
-
 from wirekit.sockets import AddressLike, Socket, memory_pair
 
 from ._script import ehlo_lines
-
 
 
 class Mailbox:
@@ -70,7 +67,8 @@ class Mailbox:
 
     async def _speak(self, end: Socket) -> None:
         await self._say(end, "<greeting>", "220 ready")
-        sender, recipients = "", list[str]()
+        sender: str | None = None
+        recipients: list[str] = []
         while True:
             line = (await end.read_until(max_bytes=10000)).decode().rstrip("\r\n")
             self.commands.append(line)
@@ -78,23 +76,24 @@ class Mailbox:
             if verb == "EHLO":
                 await self._say(end, line, "\r\n".join(ehlo_lines(*self.keywords)))
             elif verb == "MAIL":
-                if (await self._say(end, line, "250 ok"))[0] == "2":
-                    sender, recipients = line[11 : line.index(">")], []
+                accepted = (await self._say(end, line, "250 ok"))[0] == "2"
+                sender, recipients = (line[11 : line.index(">")] if accepted else None), []
             elif verb == "RCPT":
-                if (await self._say(end, line, "250 ok"))[0] == "2":
+                usual = "503 no MAIL" if sender is None else "250 ok"
+                if (await self._say(end, line, usual))[0] == "2":
                     recipients.append(line[9 : line.index(">")])
             elif verb == "DATA":
                 answer = await self._say(end, line, "354 go" if recipients else "554 nobody")
                 if answer[0] == "3":
                     content = await end.read_until(b"\r\n.\r\n", max_bytes=10000000)
                     if (await self._say(end, "<message>", "250 ok"))[0] == "2":
-                        self.mails.append((sender, recipients, content[:-3]))
+                        self.mails.append((sender or "", recipients, content[:-3]))
                     recipients = []
             elif verb == "BDAT":
                 content = await end.read_exactly(int(line.split()[1]))
                 answer = await self._say(end, "<message>", "250 ok" if recipients else "554 nobody")
                 if answer[0] == "2":
-                    self.mails.append((sender, recipients, content))
+                    self.mails.append((sender or "", recipients, content))
                 recipients = []
             elif verb == "QUIT":
                 await self._say(end, line, "221 bye")
@@ -115,5 +114,3 @@ class Unreachable:
         if self.errors:
             raise self.errors.pop(0)
         return await self._mailbox.connector(address)
-
-

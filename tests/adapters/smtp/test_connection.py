@@ -98,7 +98,7 @@ async def test_what_cannot_be_sent_is_found_at_once(pair: Pair) -> None:
     with pytest.raises(SMTPArgumentError, match="control character"):
         pair.connection.ask(Vrfy("x\r\nRSET"))
     assert pair.connection.idle
-    with pytest.raises(SMTPArgumentError, match="MAIL DATA|MAIL_DATA|cannot be sent"):
+    with pytest.raises(SMTPArgumentError, match="cannot be sent"):
         pair.connection.write(MailData(b"x"))
 
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import base64
 import importlib
+import smtplib
 import sys
 from collections.abc import Callable
 from email.message import EmailMessage
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -16,8 +17,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from tests.interop.waiting import eventually
 from wirekit.adapters.smtp._dkim import DKIM
 from wirekit.adapters.smtp._errors import SMTPArgumentError
+
+if TYPE_CHECKING:
+    from tests.servers import MailServer
 
 dkim = cast("Any", importlib.import_module("dkim"))
 
@@ -114,6 +119,16 @@ def test_a_message_of_the_standard_library() -> None:
     message["Subject"] = "Grüße " * 40
     message.set_content("Grüße\n" * 40)
     assert is_valid(signer().sign(message.as_bytes()))
+
+
+async def test_a_signature_survives_real_servers(mail_server: MailServer) -> None:
+    recipient = f"alice+dkim@{mail_server.domain}"
+    content = b"From: a@wirekit.example\r\nTo: x@x.example\r\n\r\n..\r\n.\r\nend \r\n\r\n"
+    with smtplib.SMTP(mail_server.host, mail_server.port, timeout=10) as client:
+        client.sendmail("a@wirekit.example", [recipient], signer().sign(content))
+    await eventually(lambda: mail_server.delivered(recipient))
+    (mail,) = mail_server.delivered(recipient)
+    assert is_valid(mail.content)
 
 
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])

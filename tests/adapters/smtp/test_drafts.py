@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import base64
+from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from wirekit.adapters.smtp import Mail, Options, SMTPArgumentError, SMTPNotSupported
-from wirekit.adapters.smtp._drafts import Draft
+from wirekit.adapters.smtp import DKIM, Mail, Options, SMTPArgumentError, SMTPNotSupported
+from wirekit.adapters.smtp._bodies import Source
+from wirekit.adapters.smtp._drafts import Draft, Sendable
 from wirekit.adapters.smtp._transaction import Transaction
 
 from ._script import PIPELINING, open_queue
@@ -22,6 +26,7 @@ def email() -> EmailMessage:
 
 async def test_what_may_be_sent() -> None:
     queue, _ = await open_queue(*PIPELINING)
+    given: Sendable
     for given in (
         Mail("a@example.org", ["b@example.org", "c@example.org"], b"x"),
         ("a@example.org", ["b@example.org", "c@example.org"], b"x"),
@@ -63,7 +68,8 @@ async def test_a_file_is_looked_at_once(tmp_path: Path) -> None:
 
 async def test_whether_it_can_be_sent_again() -> None:
     queue, _ = await open_queue(*PIPELINING)
-    for body, again in ((b"x", True), (iter([b"x"]), False), ([b"x"], True)):
+    sources: list[tuple[Source, bool]] = [(b"x", True), (iter([b"x"]), False), ([b"x"], True)]
+    for body, again in sources:
         draft = Draft(Mail("a@example.org", "b@example.org", body))
         assert draft.is_repeatable
         envelope, content = await draft.ready(queue)
@@ -80,3 +86,39 @@ async def test_what_the_server_cannot_do() -> None:
     queue, _ = await open_queue()
     with pytest.raises(SMTPNotSupported):
         await Draft(("a@example.org", "δοκιμή@example.org", b"x")).ready(queue)
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"Hello"
+
+
+async def test_signatures() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    raw = base64.b64encode(key.private_bytes_raw()).decode()
+    signer = DKIM("example.org", "selector", raw, algorithm="ed25519-sha256")
+    queue, _ = await open_queue(*PIPELINING, "8BITMIME", "BINARYMIME", "CHUNKING")
+    options = Options(dkim=signer)
+    message = email()
+    message.add_attachment(b"\n\0", maintype="x", subtype="x", cte="binary")
+    draft = Draft(message, options=options)
+    for _ in range(2):
+        envelope, body = await draft.ready(queue)
+        assert body.data is not None
+        assert body.data.count(b"DKIM-Signature:") == 1
+        assert not envelope.mail.has("BODY", "BINARYMIME")
+    text = "From: a@example.org\n\nHello\n"
+    draft = Draft(Mail("a@example.org", "b@example.org", text, options=options))
+    for _ in range(2):
+        _, body = await draft.ready(queue)
+        assert body.data is not None
+        assert body.data.startswith(b"DKIM-Signature:")
+        assert body.data.count(b"DKIM-Signature:") == 1
+        assert body.size == len(body.data)
+    for mail in (
+        Mail("a@example.org", "b@example.org", pieces(), options=options),
+        Mail("a@example.org", "b@example.org", b"From: a", "BINARYMIME", options=options),
+    ):
+        with pytest.raises(SMTPArgumentError, match="DKIM signs what is in memory"):
+            await Draft(mail).ready(queue)
+    with pytest.raises(SMTPArgumentError, match="DKIM cannot sign"):
+        await Draft(Mail("a@example.org", "b@example.org", b"x", options=options)).ready(queue)

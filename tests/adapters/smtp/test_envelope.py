@@ -141,7 +141,11 @@ def test_smtputf8_only_where_it_is_needed() -> None:
         ({"mt_priority": -3}, "MT-PRIORITY=-3", ""),
         ({"mail_options": ["ret=FULL", "AUTH=<>"]}, "RET=FULL AUTH=<>", ""),
         ({"rcpt_options": ["NOTIFY=NEVER"]}, "", "NOTIFY=NEVER"),
-        ({"mail_options": ["smtputf8", "size=5", "body=8bitmime"]}, "SMTPUTF8 SIZE=5 BODY=8bitmime", ""),
+        (
+            {"mail_options": ["smtputf8", "size=5", "body=8bitmime"]},
+            "SMTPUTF8 SIZE=5 BODY=8bitmime",
+            "",
+        ),
     ],
 )
 def test_options(options: dict[str, Any], mail: str, rcpt: str) -> None:
@@ -182,7 +186,7 @@ def test_an_option_without_its_extension(options: dict[str, Any]) -> None:
         ({"holdfor": 1, "holduntil": datetime.now(UTC)}, SMTPArgumentError),
         ({"holdfor": -1}, SMTPArgumentError),
         ({"holdfor": 3601}, SMTPNotSupported),
-        ({"holduntil": datetime(2029, 1, 1)}, SMTPArgumentError),  # noqa: DTZ001
+        ({"holduntil": datetime(2029, 1, 1)}, SMTPArgumentError),
         ({"holduntil": datetime(2031, 1, 1, tzinfo=UTC)}, SMTPNotSupported),
         ({"by": By(59)}, SMTPNotSupported),
         ({"by": By(-1)}, SMTPArgumentError),

@@ -18,6 +18,6 @@ def test_a_result_unpacks_as_aiosmtplibs() -> None:
     good, bad = SMTPResponse(250, "ok"), SMTPResponse(450, "later")
     result = SendResult.of({"a": good, "b": bad}, SMTPResponse(250, "queued"))
     errors, message = result
-    assert (errors, message) == result == ({"b": (450, "later")}, "queued")
+    assert (errors, message) == tuple(result) == ({"b": (450, "later")}, "queued")
     assert result.recipients == {"a": good, "b": bad}
     assert result.response.code == 250

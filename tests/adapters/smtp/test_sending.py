@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 
 import wirekit
 from tests.interop.waiting import outcomes, turns
 from wirekit.adapters.smtp import Mail, SMTPException, SMTPServerDisconnected, Uncertain
+from wirekit.adapters.smtp._bodies import Source
 from wirekit.adapters.smtp._drafts import Draft
 from wirekit.adapters.smtp._sending import Submission, deliver, submit
 from wirekit.adapters.smtp._sessions import Sessions
@@ -16,8 +18,8 @@ from ._servers import Mailbox
 from .test_sessions import on_socket, renewable
 
 
-def draft(body: object = MESSAGE) -> Draft:
-    return Draft(Mail("a@example.org", "b@example.org", body))  # type: ignore[arg-type]
+def draft(body: Source = MESSAGE) -> Draft:
+    return Draft(Mail("a@example.org", "b@example.org", body))
 
 
 async def opened(mailbox: Mailbox) -> Sessions:
@@ -103,9 +105,9 @@ async def test_a_stream_is_not_begun_twice() -> None:
     mailbox = Mailbox(*PIPELINING)
     sessions = await opened(mailbox)
 
-    async def pieces():  # type: ignore[no-untyped-def]
+    async def pieces() -> AsyncGenerator[bytes]:
         yield b"x" * 70000
-        sessions.current.connection.fail(wirekit.ConnectionLost("gone"))  # type: ignore[union-attr]
+        sessions.opened().connection.fail(wirekit.ConnectionLost("gone"))
         yield b"x"
 
     with pytest.raises(SMTPServerDisconnected, match="gone"):

@@ -42,6 +42,11 @@ def reconnecting(server: RunningServer, **settings: Any) -> MQTT:
     return MQTT(connector=DirectConnector(), address=(server.host, server.port), **given)
 
 
+def inside(client: MQTT) -> Any:
+    """Return the same, with all that is private about it."""
+    return client
+
+
 def new_topic() -> str:
     """Return a topic that no other test uses."""
     return f"basics/{next(_numbers)}"
@@ -240,10 +245,9 @@ async def test_wills(mosquitto: RunningServer, version: int) -> None:
         await watcher.subscribe(topic, 1)
         will = Will(topic, b"gone", 1)
         for closes in (True, False):
-            socket = connect((mosquitto.host, mosquitto.port))
-            async with MQTT(socket, version=version, will=will):  # type: ignore[arg-type]
+            async with on_socket(mosquitto, version=version, will=will) as client:
                 if not closes:
-                    socket.abort()
+                    inside(client)._link.current._socket.abort()
         await watcher.publish(topic, "end", 1)
         payloads = {(await watcher.messages.get(PATIENCE)).payload for _ in range(2)}
         assert payloads == {b"gone", b"end"}
@@ -254,10 +258,15 @@ async def test_wills(mosquitto: RunningServer, version: int) -> None:
 
 
 @VERSIONS
-async def test_an_idle_client_stays_connected(mosquitto: RunningServer, version: int) -> None:
+async def test_an_idle_client_asks_for_signs_of_life(
+    mosquitto: RunningServer, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wirekit.adapters.mqtt._connection._PING_AT", 0.01)
     async with on_socket(mosquitto, version=version, keep_alive=1) as client:
-        await asyncio.sleep(2)  # the broker would give it up after 1.5 s
-        await client.publish(new_topic(), qos=1)
+        connection = inside(client)._link.current
+        begun = connection._last_heard
+        await eventually(lambda: connection._last_heard > begun + 0.03)
+        assert client.connected
 
 
 @VERSIONS
@@ -274,8 +283,7 @@ async def test_the_session_goes_on_over_a_lost_connection(
         for number in range(20):
             publishing = asyncio.create_task(client.publish(topic, number, 1 + number % 2))
             await asyncio.sleep(0)
-            link: Any = client
-            link._link.current._socket.abort()
+            inside(client)._link.current._socket.abort()
             await other.publish(topic, f"other {number}", 2)
             await publishing
             while not {str(number), f"other {number}"}.issubset(received):

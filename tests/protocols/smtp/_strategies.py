@@ -16,6 +16,7 @@ MAIL_DATA = st.lists(
     ),
     max_size=30,
 ).map(b"".join) | st.binary(max_size=60)
+TEXT = MAIL_DATA.map(lambda data: data.replace(b"\0", b"a"))
 PLACES = st.lists(st.integers(0, 300), max_size=4)
 
 CODES = st.integers(200, 299) | st.integers(400, 599).filter(lambda code: code != 421)

@@ -218,7 +218,7 @@ def test_lmtp_has_its_own_hello() -> None:
 
 TEXTS = [
     *(b"", b".", b"a", b"a\r\n", b"\r", b"\n", b"\r\n", b".\r\n", b"a\rb\nc\r\n.d\r", b"\r\n.\r\n"),
-    *(b"Subject: x\r\n\r\n.\nMAIL FROM:<x>\r\n.\r", b"x" * 40000, b".\n" * 300, b"\0.\r\n\0"),
+    *(b"Subject: x\r\n\r\n.\nMAIL FROM:<x>\r\n.\r", b"x" * 40000, b".\n" * 300, b"\x01.\r\n\x7f"),
 ]
 
 
@@ -255,6 +255,19 @@ def test_binary_chunks_are_sent_as_they_are(text: bytes) -> None:
     assert read_chunks(codec.send(*chunks(text, 5))) == (text, True)
     codec.send(MAIL, RCPT)
     assert read_chunks(codec.send(*chunks(text, 5))) == (naive_line_endings(text), True)
+
+
+def test_a_null_character_is_for_binary_chunks_only() -> None:
+    codec = in_mail_data()
+    for data in (b"a\0", bytearray(b"\0"), memoryview(b"\r\n\0.\r\n")):
+        with pytest.raises(LocalProtocolError, match="null character"):
+            codec.send(MailData(b"a"), MailData(data), EndOfMailData())
+    assert codec.send(MailData(b"b"), EndOfMailData()) == b"b\r\n.\r\n"
+    codec = opened()
+    with pytest.raises(LocalProtocolError, match="null character"):
+        codec.send(MAIL, RCPT, Bdat(b"\0", last=True))
+    codec.send(BINARY, RCPT)
+    assert read_chunks(codec.send(Bdat(b"\0", last=True))) == (b"\0", True)
 
 
 def test_a_chunk_is_counted_after_its_line_endings() -> None:

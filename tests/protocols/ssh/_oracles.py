@@ -6,6 +6,7 @@ import hashlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import asyncssh
 from asyncssh.encryption import get_encryption, get_encryption_params
 
 if TYPE_CHECKING:
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 
 paramiko: Any = importlib.import_module("paramiko")  # it has no types
 Transport = paramiko.transport.Transport
+
+
+def generate_key(key_type: str) -> asyncssh.SSHKey:
+    """Return a new private key."""
+    module: Any = asyncssh  # its types are not complete
+    settings = {"key_size": 2048} if key_type == "ssh-rsa" else {}
+    key: asyncssh.SSHKey = module.generate_private_key(key_type, **settings)
+    return key
 
 
 def derive(letter: str, size: int, seed: str = "") -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Generator
+from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
 from tests.protocols.ssh._pair import (
@@ -12,6 +12,7 @@ from tests.protocols.ssh._pair import (
     Pair,
     accept,
     host_key,
+    inside,
     make_client,
     make_server,
     only,
@@ -24,11 +25,21 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.ssh import Algorithms, Codec, Event
 
+
+class Replayed(NamedTuple):
+    """What a client made of bytes."""
+
+    events: list[object]  # in full, though payloads are in no repr
+    fault: tuple[str, int] | None
+    trailing_data: bytes
+    end: str | None  # the fault at the end of input
+
+
 METHOD = "curve25519-sha256"
 
 
 @contextlib.contextmanager
-def fixed_keys() -> Iterator[None]:
+def fixed_keys() -> Generator[None]:
     """Let key exchanges make the same key each time."""
     with patch.dict(KEX_ALGORITHMS, {METHOD: FixedCurve25519}):
         yield
@@ -44,7 +55,7 @@ def trusting_client(chosen: Algorithms) -> Codec:
     So it can be given at once what a server says only after its answer.
     """
     client = make_client(algorithms=chosen)
-    client._accepted = HostKey(host_key().blob)
+    inside(client)._accepted = HostKey(host_key().blob)
     return client
 
 
@@ -64,7 +75,7 @@ def record(encryption: str, mac: str, compression: str = "none") -> bytes:
     return bytes(pair.to_client)
 
 
-def replay(client: Codec, pieces: Iterable[bytes]) -> tuple[object, ...]:
+def replay(client: Codec, pieces: Iterable[bytes]) -> Replayed:
     """Give pieces to a client; return its events in full, and how it ended.
 
     Any other exception than the one is let out.
@@ -88,11 +99,11 @@ def replay(client: Codec, pieces: Iterable[bytes]) -> tuple[object, ...]:
         client.receive_eof()
     except SSHProtocolError as exc:
         end = str(exc)
-    whole = [tuple(event) if isinstance(event, Packet) else event for event in events]
-    return whole, fault, trailing, end
+    whole: list[object] = [tuple(event) if isinstance(event, Packet) else event for event in events]
+    return Replayed(whole, fault, trailing, end)
 
 
-def replay_fixed(chosen: Algorithms, pieces: Iterable[bytes]) -> tuple[object, ...]:
+def replay_fixed(chosen: Algorithms, pieces: Iterable[bytes]) -> Replayed:
     """Give pieces to a new client whose keys are always the same."""
     with fixed_keys():
         return replay(trusting_client(chosen), pieces)

@@ -8,6 +8,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from tests.protocols.ssh._oracles import generate_key
 from wirekit.protocols.ssh import (
     Certificate,
     DisconnectReason,
@@ -27,24 +28,27 @@ TYPES = [
 
 @functools.cache
 def key(key_type: str, number: int = 0) -> asyncssh.SSHKey:
-    settings: dict[str, Any] = {"key_size": 2048} if key_type == "ssh-rsa" else {}
-    return asyncssh.generate_private_key(key_type, **settings)
+    return generate_key(key_type)
 
 
 def certify(
     authority: asyncssh.SSHKey, subject: asyncssh.SSHKey, *, user: bool = False, **settings: Any
 ) -> bytes:
     """Return the blob of a certificate for ``db.example``."""
-    make = authority.generate_user_certificate if user else authority.generate_host_certificate
-    fields = {"principals": ["db.example"], "valid_after": int(NOW), "valid_before": int(NOW) + 9}
-    certificate = make(subject, "a key", **{**fields, **settings})
-    return certificate.public_data
+    make: Any = authority.generate_user_certificate if user else authority.generate_host_certificate
+    fields: dict[str, Any] = {
+        "principals": ["db.example"],
+        "valid_after": int(NOW),
+        "valid_before": int(NOW) + 9,
+    }
+    data: bytes = make(subject, "a key", **{**fields, **settings}).public_data
+    return data
 
 
 def check(blob: bytes, authority: asyncssh.SSHKey, host: str = "db.example", **more: Any) -> None:
     certificate = HostKey(blob).certificate
     assert certificate is not None
-    settings = {"authorities": [authority.public_data], "time": NOW, **more}
+    settings: dict[str, Any] = {"authorities": [authority.public_data], "time": NOW, **more}
     check_host_certificate(certificate, host, **settings)
 
 

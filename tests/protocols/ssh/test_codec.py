@@ -12,6 +12,7 @@ from tests.protocols.ssh._pair import (
     SUITES,
     Pair,
     host_key,
+    inside,
     make_client,
     make_server,
     only,
@@ -126,8 +127,8 @@ def test_what_is_not_known_is_answered(number: int) -> None:
     """RFC 4253 §11.4: with the sequence number of the packet, in order."""
     pair = open_pair()
     payload = bytes((number,)) + b"whatever"
-    pair.client._writer.seal(b"\x5e", pair.client._output)
-    pair.client._writer.seal(payload, pair.client._output)
+    inside(pair.client)._writer.seal(b"\x5e", inside(pair.client)._output)
+    inside(pair.client)._writer.seal(payload, inside(pair.client)._output)
     pair.run()
     assert pair.client_events == [Unimplemented(1)]
 
@@ -149,7 +150,7 @@ def test_out_of_phase_before_keys_are_exchanged(number: int) -> None:
 @pytest.mark.parametrize("number", [21, 30, 31, 40, 49])
 def test_out_of_phase_when_open(number: int) -> None:
     pair = open_pair()
-    pair.server._writer.seal(bytes((number,)) + bytes(4), pair.server._output)
+    inside(pair.server)._writer.seal(bytes((number,)) + bytes(4), inside(pair.server)._output)
     with pytest.raises(SSHProtocolError, match=f"message {number} outside a key exchange"):
         pair.run()
 
@@ -160,7 +161,7 @@ def test_out_of_phase_in_a_later_key_exchange(number: int) -> None:
     pair = open_pair()
     pair.server.rekey()
     pair.tell_client(pair.server.data_to_send())
-    pair.server._writer.seal(bytes((number,)) + bytes(20), pair.server._output)
+    inside(pair.server)._writer.seal(bytes((number,)) + bytes(20), inside(pair.server)._output)
     with pytest.raises(SSHProtocolError, match=f"message {number} in a key exchange"):
         pair.tell_client(pair.server.data_to_send())
 
@@ -169,7 +170,7 @@ def test_generic_messages_in_a_later_key_exchange() -> None:
     pair = open_pair()
     pair.server.rekey()
     for message in (Ignore(b""), Debug(False, "text"), Unimplemented(3)):
-        pair.server._writer.seal(message.encode(), pair.server._output)
+        inside(pair.server)._writer.seal(message.encode(), inside(pair.server)._output)
     pair.run()
     assert Debug(False, "text") in pair.client_events
     assert Unimplemented(3) in pair.client_events
@@ -288,7 +289,7 @@ def test_trailing_data_of_a_line() -> None:
 
 def test_needs_rekey() -> None:
     settings = {"rekey_bytes": 1000, "rekey_packets": 10}
-    senders: list[Role] = ["client", "server"]
+    senders: tuple[Role, ...] = ("client", "server")
     for sender in senders:
         for messages in ([b"\x5e"] * 10, [b"\x5e" * 1000]):
             pair = open_pair(make_client(**settings), make_server(**settings))
@@ -305,11 +306,11 @@ def test_needs_rekey() -> None:
 
 def test_too_many_packets_in_the_peers_direction() -> None:
     pair = open_pair()
-    pair.client._reader.packets = MAX_PACKETS
+    inside(pair.client)._reader.packets = MAX_PACKETS
     with pytest.raises(SSHProtocolError, match="more packets than sequence numbers"):
         pair.send("server", b"\x5e")
     pair = open_pair()
-    pair.client._writer.packets = MAX_PACKETS
+    inside(pair.client)._writer.packets = MAX_PACKETS
     with pytest.raises(SSHProtocolError, match="too many packets"):
         pair.send("server", Ping(b""))
 
@@ -353,7 +354,7 @@ def test_a_buffer_can_be_used_again() -> None:
 def test_many_key_exchanges() -> None:
     pair = open_pair()
     for number in range(20):
-        sender = "client" if number % 2 else "server"
+        sender: Role = "client" if number % 2 else "server"
         payload = bytes((94, number))
         assert pair.send(sender, payload) == [Packet(94, payload, 0)]
         (pair.server if number % 3 else pair.client).rekey()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.protocols._outcome import cut_at, one_by_one
 from tests.protocols.ssh._pair import KINDS, Pair, make_client, make_server, open_codec, open_pair
-from tests.protocols.ssh._replay import algorithms, record, replay, replay_fixed
+from tests.protocols.ssh._replay import Replayed, algorithms, record, replay, replay_fixed
 from wirekit.protocols.ssh import KeyExchanged, Packet, State
 
 if TYPE_CHECKING:
@@ -24,14 +24,13 @@ recorded = functools.cache(record)
 
 
 @functools.cache
-def whole(suite: tuple[str, str, str]) -> tuple[object, ...]:
+def whole(suite: tuple[str, str, str]) -> Replayed:
     return replay_fixed(algorithms(*suite), [recorded(*suite)])
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_a_recorded_conversation(suite: tuple[str, str, str]) -> None:
     events, fault, trailing, end = whole(suite)
-    assert isinstance(events, list)
     names = [type(event).__name__ for event in events]
     opening = ["Identified", "KexInit", "KeyExchanged", "ExtInfo", "ServiceAccept"]
     packets = ["tuple"] * 3
@@ -51,14 +50,12 @@ def test_byte_by_byte(suite: tuple[str, str, str]) -> None:
     assert replay_fixed(algorithms(*suite), one_by_one(recorded(*suite))) == whole(suite)
 
 
-def check_spoilt(chosen: Algorithms, stream: bytes, before: tuple[object, ...]) -> None:
+def check_spoilt(chosen: Algorithms, stream: bytes, before: Replayed) -> None:
     """Check that events come only as they were, and then one fault, however it is cut."""
     result = replay_fixed(chosen, [stream])
     assert replay_fixed(chosen, one_by_one(stream)) == result
-    events = result[0]
-    assert isinstance(events, list)
-    expected = before[0]
-    assert isinstance(expected, list)
+    events = result.events
+    expected = before.events
     keys = [index for index, event in enumerate(events) if isinstance(event, KeyExchanged)]
     if keys:  # what is said in the clear is only then known to be the server's
         assert events == expected[: len(events)]
@@ -104,9 +101,8 @@ def test_arbitrary_bytes_in_the_clear(data: bytes, role: str, identified: bool) 
 
 @given(st.binary(max_size=300), st.sampled_from(KINDS))
 def test_arbitrary_bytes_when_open(data: bytes, kind: tuple[str, str]) -> None:
-    for role in ("client", "server"):
-        events = replay(open_codec("client" if role == "client" else "server", *kind), [data])[0]
-        assert events == []
+    for codec in (open_codec("client", *kind), open_codec("server", *kind)):
+        assert replay(codec, [data]).events == []
 
 
 @settings(max_examples=60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncssh.kex_dh
 import pytest
 
-from tests.protocols.ssh._pair import randomness
+from tests.protocols.ssh._pair import inside, randomness
 from wirekit.protocols.ssh import SSHProtocolError
 from wirekit.protocols.ssh._diffie_hellman import Group14SHA256, Group16SHA512, Group18SHA512
 from wirekit.protocols.ssh._primitives import encode_mpint
@@ -15,7 +15,7 @@ GROUPS = {Group14SHA256: "_group14_p", Group16SHA512: "_group16_p", Group18SHA51
 
 @pytest.mark.parametrize("method", GROUPS)
 def test_primes(method: type[Group14SHA256]) -> None:
-    prime = method(randomness())._prime()
+    prime = inside(method(randomness()))._prime()
     assert prime == getattr(asyncssh.kex_dh, GROUPS[method])
     assert prime.bit_length() == method.bits
 
@@ -23,12 +23,13 @@ def test_primes(method: type[Group14SHA256]) -> None:
 def test_a_public_value_is_a_power_of_2() -> None:
     client, server = Group14SHA256(randomness(1)), Group14SHA256(randomness(2))
     public = int.from_bytes(client.begin(), "big")
-    prime = client._prime()
-    assert public == pow(2, client._exponent, prime)
-    assert client._exponent.bit_length() == client.exponent_bits
+    prime: int = inside(client)._prime()
+    exponent: int = inside(client)._exponent
+    assert public == pow(2, exponent, prime)
+    assert exponent.bit_length() == client.exponent_bits
     reply, secret = server.respond(encode_mpint(public)[4:])
     other = int.from_bytes(reply, "big")
-    assert secret == encode_mpint(pow(other, client._exponent, prime))
+    assert secret == encode_mpint(pow(other, exponent, prime))
 
 
 @pytest.mark.parametrize("method", GROUPS)
@@ -36,7 +37,7 @@ def test_values_outside_the_group_are_refused(method: type[Group14SHA256]) -> No
     """RFC 4253 §8 and RFC 8268 §4: more than 1 and less than p - 1."""
     client = method(randomness())
     client.begin()
-    prime = client._prime()
+    prime: int = inside(client)._prime()
     for wrong in (-prime, -2, -1, 0, 1, prime - 1, prime, prime + 1, prime + 2, 2**9000):
         with pytest.raises(SSHProtocolError):
             client.finish(encode_mpint(wrong)[4:])

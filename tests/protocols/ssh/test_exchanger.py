@@ -8,6 +8,7 @@ from tests.protocols.ssh._packet import clear_packet, clear_payload, kexinit
 from tests.protocols.ssh._pair import (
     Pair,
     host_key,
+    inside,
     make_client,
     make_server,
     only,
@@ -121,7 +122,7 @@ def test_packets_go_on_until_the_peers_kexinit() -> None:
 def test_a_host_key_that_changes_is_to_be_accepted_anew(accepted: bool) -> None:
     """RFC 4253 §9: host keys may change too."""
     pair = open_pair()
-    pair.server._host_keys = (host_key("ssh-rsa"),)
+    inside(pair.server)._host_keys = (host_key("ssh-rsa"),)
     pair.accepts = accepted
     pair.server.rekey()
     pair.run()
@@ -158,16 +159,16 @@ def test_ext_info_is_not_sent_to_who_does_not_ask() -> None:
     server = make_server(extensions={"server-sig-algs": b""})
     server.data_to_send()
     server.receive_data(b"SSH-2.0-x\r\n" + clear_packet(kexinit()))
-    before = server._writer.packets
+    before = inside(server)._writer.packets
     client_public = bytes(31) + b"\x09"
     server.receive_data(clear_packet(b"\x1e\0\0\0\x20" + client_public))
-    assert server._writer.packets == 0  # under new keys
+    assert inside(server)._writer.packets == 0  # under new keys
     assert before == 1
 
 
 def test_a_rekey_may_change_algorithms() -> None:
     pair = open_pair()
-    pair.client._algorithms = only(encryption="aes128-ctr", mac="hmac-sha2-256")
+    inside(pair.client)._algorithms = only(encryption="aes128-ctr", mac="hmac-sha2-256")
     pair.client.rekey()
     pair.run()
     exchanged = pair.client_events[-1]
@@ -189,6 +190,6 @@ def test_when_nothing_is_in_common_the_events_tell_what_there_is() -> None:
 
 def test_secrets_are_forgotten_when_keys_are_made() -> None:
     pair = open_pair()
-    assert pair.client._exchange is None
-    assert pair.client._outgoing is None
-    assert pair.client._incoming is None
+    assert inside(pair.client)._exchange is None
+    assert inside(pair.client)._outgoing is None
+    assert inside(pair.client)._incoming is None

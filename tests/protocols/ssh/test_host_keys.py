@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncssh
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.protocols.ssh._pair import host_key
+from tests.protocols.ssh._oracles import generate_key
+from tests.protocols.ssh._pair import host_key, inside
 from wirekit.protocols.ssh import HostKey, PrivateHostKey, SSHProtocolError
 from wirekit.protocols.ssh._host_keys import HOST_KEY_ALGORITHMS
 
@@ -23,16 +25,18 @@ def private_key(algorithm: str) -> PrivateHostKey:
     plain = host_key(KEY_TYPES[algorithm])
     if "-cert-" not in algorithm:
         return plain
-    authority = asyncssh.generate_private_key("ssh-ed25519")
+    authority = generate_key("ssh-ed25519")
     subject = asyncssh.import_private_key(asyncssh_key(plain))
     certificate = authority.generate_host_certificate(subject, "a key")
-    return PrivateHostKey(plain._private, certificate.public_data)
+    return PrivateHostKey(inside(plain)._private, certificate.public_data)
 
 
 def asyncssh_key(key: PrivateHostKey) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    return key._private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    """Return a key as asyncssh reads it."""
+    data: bytes = inside(key)._private.private_bytes(
+        Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
+    )
+    return data
 
 
 @pytest.mark.parametrize("algorithm", HOST_KEY_ALGORITHMS)

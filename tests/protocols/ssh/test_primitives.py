@@ -168,10 +168,9 @@ def test_round_trip(
 
 @given(st.binary(max_size=64))
 def test_what_is_read_is_what_would_be_written(data: bytes) -> None:
-    for again in (
-        lambda reader: encode_mpint(reader.mpint()),
-        lambda reader: encode_name_list(reader.name_list()),
-    ):
-        reader = Reader(data)
-        with contextlib.suppress(SSHProtocolError):
-            assert again(reader) == data[: reader.position]
+    reader = Reader(data)
+    with contextlib.suppress(SSHProtocolError):
+        assert encode_mpint(reader.mpint()) == data[: reader.position]
+    reader = Reader(data)
+    with contextlib.suppress(SSHProtocolError):
+        assert encode_name_list(reader.name_list()) == data[: reader.position]

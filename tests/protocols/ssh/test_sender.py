@@ -8,6 +8,7 @@ from tests.protocols.ssh._packet import kexinit
 from tests.protocols.ssh._pair import (
     GCM,
     Pair,
+    inside,
     make_client,
     make_server,
     only,
@@ -132,7 +133,7 @@ def test_nothing_follows_disconnect() -> None:
 
 def test_no_more_packets_than_sequence_numbers() -> None:
     codec = open_codec("client", GCM[0])
-    codec._writer.packets = MAX_PACKETS - 1
+    inside(codec)._writer.packets = MAX_PACKETS - 1
     with pytest.raises(LocalProtocolError, match="without a key exchange"):
         codec.send(b"\x5e", b"\x5e")
     codec.send(b"\x5e")

@@ -1,0 +1,98 @@
+"""Everything that carries bytes to a server, for the adapters' tests."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as stdlib_socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from tests.interop.tunnel import Tunnel
+from tests.servers import CertificateAuthority, RunningServer
+from wirekit.sockets import DirectConnector, connect
+
+# What a client is to be made with: ``socket``, or ``connector`` and ``address``.
+Way = dict[str, Any]
+Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Way]]
+CARRIERS: dict[str, Carrier] = {}
+
+
+def carrier(function: Carrier) -> Carrier:
+    CARRIERS[function.__name__] = function
+    return function
+
+
+def tls_address(server: RunningServer) -> tuple[str, int]:
+    assert server.tls_port is not None
+    return server.host, server.tls_port
+
+
+@carrier
+@asynccontextmanager
+async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    yield {"socket": connect((server.host, server.port))}
+
+
+@carrier
+@asynccontextmanager
+async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    yield {"connector": DirectConnector(), "address": str(server.unix_path)}
+
+
+@carrier
+@asynccontextmanager
+async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    context = authority.client_context()
+    yield {"socket": connect(tls_address(server), secure_transport="on", ssl_context=context)}
+
+
+@carrier
+@asynccontextmanager
+async def tls_through_memory(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Way]:
+    tunnel = Tunnel(tls_address(server), fragment=1000)
+    connector = DirectConnector(
+        connector=tunnel, secure_transport="on", ssl_context=authority.client_context()
+    )
+    yield {"connector": connector, "address": tls_address(server)}
+    await tunnel.ended()
+
+
+@carrier
+@asynccontextmanager
+async def memory(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    tunnel = Tunnel((server.host, server.port), fragment=100)
+    yield {"socket": await tunnel("memory:1")}
+    await tunnel.ended()
+
+
+@carrier
+@asynccontextmanager
+async def stdlib(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    yield {"socket": stdlib_socket.create_connection((server.host, server.port))}
+
+
+@carrier
+@asynccontextmanager
+async def streams(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    yield {"socket": await asyncio.open_connection(server.host, server.port)}
+
+
+@carrier
+@asynccontextmanager
+async def tls_streams(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Way]:
+    host, port = tls_address(server)
+    pair = await asyncio.open_connection(host, port, ssl=authority.client_context())
+    yield {"socket": pair}
+
+
+@carrier
+@asynccontextmanager
+async def transport(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    loop = asyncio.get_running_loop()
+    made, _ = await loop.create_connection(asyncio.Protocol, server.host, server.port)
+    yield {"socket": made}
