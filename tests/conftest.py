@@ -285,3 +285,24 @@ def smtp_sink() -> Iterator[RunningServer]:
     """Postfix's smtp-sink for the whole run: takes all mail and keeps none."""
     with servers.smtp_sink_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[RunningServer]:
+    """An OpenSSH server for the whole run, with every algorithm that it has.
+
+    ``tests/servers/_sshd.py`` says which keys are in its directory.
+    """
+    everything = {
+        "KexAlgorithms": "+diffie-hellman-group14-sha256,diffie-hellman-group18-sha512",
+        "HostKeyAlgorithms": "+ssh-rsa",
+    }
+    with servers.sshd_server(config=everything, certified=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dropbear() -> Iterator[RunningServer]:
+    """A Dropbear server for the whole run."""
+    with servers.dropbear_server() as server:
+        yield server

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._connection import Connection
 
-__all__ = ["Authentication", "Conversation", "Exchange", "converse", "reauthenticate"]
+__all__ = ["Authentication", "Conversation", "converse", "reauthenticate"]
 
 Exchange: TypeAlias = (
     Generator[bytes | None, bytes | None, None] | AsyncGenerator[bytes | None, bytes | None]

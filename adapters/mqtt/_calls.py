@@ -107,7 +107,7 @@ class Calls:
                 retain,
                 False,
                 None,
-                properties,
+                None if properties is None else {**properties},  # the caller may change his
             )
             if connection is not None and not connection.full and not qos:
                 connection.send_publish(message)

@@ -69,8 +69,8 @@ class MQTT(Requests):
             of the same ``client_id``. None is False with a ``store``, else True. In 3.1.1 a new
             session is new with each connection and ends with it.
         session_expiry_interval: seconds that the server keeps the session without a connection.
-            None is 300 with a connector, else 0; and unless there is a ``store``, closing the
-            client ends the session.
+            None is 300 with a connector or a store, else 0; and unless there is a store, closing
+            the client ends the session.
         will: what the server publishes when the connection is lost.
         properties: further properties of CONNECT, such as ``user_property``.
         store: keeps the session beyond the client's life; None: it ends with the client.
@@ -151,7 +151,8 @@ class MQTT(Requests):
             raise AddressError("reconnect_attempts must be at least 1")
         expiry = session_expiry_interval
         if expiry is None:
-            expiry = _WHILE_WE_LIVE if version == 5 and connector is not None else 0
+            outlives = connector is not None or store is not None
+            expiry = _WHILE_WE_LIVE if version == 5 and outlives else 0
         # A session of our own making is of no use to anyone when we are gone.
         self._ends_session = session_expiry_interval is None and expiry > 0 and store is None
         self._clean_start = store is None if clean_start is None else clean_start
@@ -192,7 +193,7 @@ class MQTT(Requests):
         )
         link = Reconnecting(
             self._connect,
-            socket=None if socket is None else as_socket(socket),
+            socket=None if socket is None else _adopted(socket),
             connector=connector,
             address=address,
             attempts=reconnect_attempts,
@@ -359,3 +360,11 @@ async def connect(url: str = "mqtt://localhost:1883", **settings: Any) -> MQTT:
         MqttCodeError: the server refuses us.
     """
     return await MQTT.from_url(url, **settings).__aenter__()
+
+
+def _adopted(socket: SocketLike) -> Socket:
+    try:
+        return as_socket(socket)
+    except RuntimeError:
+        text = "make the client within a coroutine: to take over a socket needs a running loop"
+        raise RuntimeError(text) from None

@@ -147,7 +147,7 @@ class Messages:
         self._kept: deque[tuple[Publish, int, int]] = deque()
         self._kept_bytes = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._overflowed = False
+        self._interruption: Exception | None = None
         self._ended = False
         self._discarded = False
         self._error: Exception | None = None
@@ -207,9 +207,9 @@ class Messages:
             await asyncio.sleep(0)
             self._breathed = monotonic()
         while not (self._droppable or self._kept):
-            if self._overflowed:
-                self._overflowed = False
-                raise connection_error(BusyError("messages came faster than they were taken"))
+            if self._interruption is not None:
+                error, self._interruption = self._interruption, None
+                raise connection_error(error)
             if self._error is not None:
                 raise connection_error(self._error)
             if self._ended:
@@ -271,7 +271,8 @@ class Messages:
         if self._overflow == "wait" or not self._droppable:
             return True  # what one read brought is kept, and a message larger than the limit
         if self._overflow != "drop-oldest":
-            self._overflowed |= self._overflow == "error"
+            if self._overflow == "error":
+                self._interruption = BusyError("messages came faster than they were taken")
             self.dropped += 1
             return False
         while self._droppable and (
@@ -331,6 +332,11 @@ class Messages:
         self._droppable_bytes = 0
         self.end(None)
         self._count_as_taken(left)
+
+    def interrupt(self, error: Exception) -> None:
+        """Raise an error behind the messages that are there, once; more may come after it."""
+        self._interruption = error
+        self._wake(1)
 
     def end(self, error: Exception | None) -> None:
         """End, because the connection ended; untaken messages are not acknowledged.

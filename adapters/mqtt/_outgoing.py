@@ -122,11 +122,11 @@ class Outgoing:
         """
         self._quota = receive_maximum
         if not session_present:
-            lost = [*self._published.values(), *self._released.values()]
+            lost = [*self._published.items(), *self._released.items()]
             self._published.clear()
             self._released.clear()
-            for flow in lost:
-                self._release(flow)
+            for packet_id, flow in lost:
+                self._release(flow, packet_id)
                 text = "the server forgot the session before it had acknowledged the message"
                 self._end(flow, SessionLost(text))
             return []
@@ -233,8 +233,9 @@ class Outgoing:
 
     def refuse(self, publish: Publish, error: Exception) -> None:
         """Give up what `add` or `next` returned: it cannot be sent on this connection."""
-        flow = self._published.pop(cast("int", publish.packet_id))
-        self._release(flow)
+        packet_id = cast("int", publish.packet_id)
+        flow = self._published.pop(packet_id)
+        self._release(flow, packet_id)
         self._end(flow, error)
 
     def withdraw(self, flow: Flow) -> None:
@@ -247,13 +248,14 @@ class Outgoing:
 
     def acknowledged(self, packet: PubAck) -> None:
         """Take a PUBACK, the end of a message of QoS 1."""
-        flow = self._published.get(packet.packet_id)
+        packet_id = packet.packet_id
+        flow = self._published.get(packet_id)
         if flow is None or flow.publish.qos != 1:
             raise Violation("PUBACK for no PUBLISH of QoS 1", ReasonCode.PROTOCOL_ERROR)
-        del self._published[packet.packet_id]
-        self._release(flow)
-        flow.reason_code = packet.reason_code
-        self._end(flow, _refusal(packet))
+        del self._published[packet_id]
+        self._release(flow, packet_id)
+        code = flow.reason_code = packet.reason_code
+        self._end(flow, None if code < 0x80 else _refusal(packet))
 
     def received(self, packet: PubRec) -> PubRel | None:
         """Take a PUBREC; return the answer, if it gets one."""
@@ -266,7 +268,7 @@ class Outgoing:
         del self._published[packet_id]
         refusal = _refusal(packet)
         if refusal is not None:
-            self._release(flow)
+            self._release(flow, packet_id)
             self._end(flow, refusal)
             return None
         flow.reason_code = packet.reason_code
@@ -292,7 +294,7 @@ class Outgoing:
         """Take a PUBCOMP, the end of a message of QoS 2."""
         flow = self._released.pop(packet.packet_id, None)
         if flow is not None:
-            self._release(flow)
+            self._release(flow, packet.packet_id)
             # Where our PUBREL went out twice, the server has completed it at the first.
             self._end(flow, None if flow.resent else _refusal(packet))
         elif packet.packet_id in self._unknown:
@@ -303,9 +305,9 @@ class Outgoing:
 
     # Common to all of these.
 
-    def _release(self, flow: Flow) -> None:
+    def _release(self, flow: Flow, packet_id: int) -> None:
         """Make room for another one."""
-        self._ids.release(cast("int", flow.publish.packet_id))
+        self._ids.release(packet_id)
         if flow.counted:
             self._quota += 1
 

@@ -31,11 +31,9 @@ class PacketIds:
         used = self._used
         if len(used) >= _LARGEST - spare:
             return None
-        packet_id = self._last
-        while True:
+        packet_id = self._last + 1
+        while packet_id in used or packet_id > _LARGEST:
             packet_id = packet_id + 1 if packet_id < _LARGEST else 1
-            if packet_id not in used:
-                break
         used.add(packet_id)
         self._last = packet_id
         return packet_id

@@ -22,7 +22,7 @@ from wirekit.protocols.mqtt import (
     UnsubAck,
 )
 
-from ._errors import connection_error
+from ._errors import StoreError, connection_error
 from ._incoming import Incoming
 from ._outgoing import Outgoing
 from ._packet_ids import PacketIds
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     )
 
     from ._connection import Connection
-    from ._messages import Consumer
+    from ._messages import Consumer, Messages
     from ._outgoing import Flow
     from ._store import SessionStore
     from ._subscriptions import Answer
@@ -73,7 +73,7 @@ class Session:
         unclaimed: the consumer of all other messages.
     """
 
-    unclaimed: Consumer
+    unclaimed: Messages
 
     def __init__(
         self,
@@ -183,7 +183,11 @@ class Session:
         """Send of the messages that wait what the server and the connection will take."""
         connection = self.connection
         while connection is not None and not connection.full:
-            message = self.outgoing.next()
+            try:
+                message = self.outgoing.next()
+            except StoreError as error:
+                connection.fail(error)
+                return
             if message is None:
                 return
             try:
@@ -255,9 +259,11 @@ class Session:
 
     def _refused(self, topic_filter: str, error: Exception) -> None:
         """Tell who gets the messages of a subscription that there will be no more."""
-        consumers = self.router.subscribers(topic_filter) or (self.unclaimed,)
+        consumers = self.router.subscribers(topic_filter)
         for consumer in consumers:
             consumer.end(error)
+        if not consumers:
+            self.unclaimed.interrupt(error)  # for there may be others that it gets messages of
 
     # Consumers with subscriptions of their own.
 

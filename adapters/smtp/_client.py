@@ -15,6 +15,7 @@ from ._envelope import DEFAULT_OPTIONS, Mail, Options
 from ._errors import SMTPTimeoutError, Uncertain
 from ._login import Credentials, Token
 from ._many import Outcome, send_many
+from ._results import SendResult
 from ._sending import Submission, deliver
 from ._sessions import Sessions
 from ._settings import Settings
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from wirekit.sockets import AddressLike, Connector, Policy, Socket, SocketLike, TLSOptions
 
     from ._bodies import Source
-    from ._results import SendResult
 
 __all__ = ["SMTP", "connect"]
 
@@ -356,8 +356,11 @@ class SMTP(Commands):
                 raise
             text = f"the mail was not accepted within {timeout} s"
             transaction = draft.transaction
-            if transaction is not None and transaction.is_answered:  # in the very last moment
-                return transaction.future.result()
+            outcome = None if transaction is None else transaction.outcome
+            if isinstance(outcome, SendResult):  # in the very last moment
+                return outcome
+            if outcome is not None:
+                raise outcome from outcome.__cause__
             if transaction is not None and transaction.may_be_accepted:
                 raise Uncertain(f"{text}; the server may accept it yet") from None
             raise SMTPTimeoutError(text) from None

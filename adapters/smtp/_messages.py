@@ -173,6 +173,8 @@ def _parsed(name: str, value: object) -> AddressHeader:
             raise SMTPArgumentError(f"the addresses in {name} cannot be read") from error
     if any(
         isinstance(defect, InvalidHeaderDefect) for defect in cast("BaseHeader", header).defects
+    ) or not all(
+        isinstance(address, Address) for address in cast("tuple[object, ...]", header.addresses)
     ):
         raise SMTPArgumentError(f"the addresses in {name} cannot be read")
     return header

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ._results import SendResult
     from ._sessions import Sessions
 
-__all__ = ["Submission", "deliver", "submit"]
+__all__ = ["Submission", "deliver"]
 
 
 async def submit(sessions: Sessions, draft: Draft) -> None:

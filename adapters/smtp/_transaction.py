@@ -74,6 +74,7 @@ class Transaction:
 
     Attributes:
         future: gets the result or the error.
+        outcome: the same if it came before anybody gave the mail up, also if they are about to.
         stage: how far it is.
         begun: whether something of it was sent.
         content_begun: whether something of its content was.
@@ -100,12 +101,14 @@ class Transaction:
         "chunked",
         "content_begun",
         "future",
+        "outcome",
         "stage",
     )
 
     def __init__(self, queue: Queue, envelope: Envelope, body: Body) -> None:
         loop = asyncio.get_running_loop()
         self.future: asyncio.Future[SendResult] = loop.create_future()
+        self.outcome: SendResult | Exception | None = None
         self.stage = Stage.WAITING
         self.begun = self.content_begun = False
         self.chunked = False
@@ -137,11 +140,6 @@ class Transaction:
         if self.stage is not Stage.SENT or self._refusal is not None:
             return False
         return self._connection.has_written(self._mark)
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether ``future`` has the result, or the error."""
-        return self.future.done() and not self.future.cancelled()
 
     # The envelope
 
@@ -444,6 +442,8 @@ class Transaction:
         if self.stage is Stage.DONE:
             return
         self.stage = Stage.DONE
+        if not self._abandoned:
+            self.outcome = outcome
         self._wake()
         if not self.future.done():
             if isinstance(outcome, SendResult):

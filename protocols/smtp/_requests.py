@@ -216,7 +216,9 @@ def _text(data: Buffer) -> bytes:
     """
     text = data if type(data) is bytes else bytes(memoryview(data))
     if b"\0" in text:
-        raise LocalProtocolError("a null character in the mail data, which only BINARYMIME may hold")
+        raise LocalProtocolError(
+            "a null character in the mail data, which only BINARYMIME may hold"
+        )
     return text
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._identification import Role
     from ._key_agreement import KeyAgreement
 
-__all__ = ["KeyExchange", "derive_key", "exchange_hash"]
+__all__ = ["KeyExchange"]
 
 
 class KeyExchange:

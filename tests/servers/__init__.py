@@ -34,6 +34,7 @@ from ._running import (
     run_server,
     running_servers,
 )
+from ._sshd import dropbear_server, sshd_server
 
 __all__ = [
     "MOSQUITTO_UNLIMITED",
@@ -51,6 +52,7 @@ __all__ = [
     "aiosmtpd_server",
     "amqtt_server",
     "dovecot_server",
+    "dropbear_server",
     "exim_server",
     "find_program",
     "free_port",
@@ -63,5 +65,6 @@ __all__ = [
     "run_server",
     "running_servers",
     "smtp_sink_server",
+    "sshd_server",
     "valkey_server",
 ]

@@ -63,6 +63,8 @@ PROGRAMS = {
         "exim4", "exim4-daemon-light", version=("-bV",), unpacked=True, user="Debian-exim"
     ),
     "dovecot": Source("dovecot", "dovecot-lmtpd"),
+    "sshd": Source("sshd", "openssh-server", version=("-V",)),
+    "dropbear": Source("dropbear", "dropbear-bin", version=("-V",)),
 }
 
 UNPACKED = Path("/var/cache/wirekit")
@@ -107,7 +109,8 @@ def _installed(name: str, source: Source) -> Program | None:
 
 def _version(path: Path, options: tuple[str, ...]) -> str:
     # Whatever the exit status: Mosquitto knows no such option, and says its version with its usage.
-    banner = subprocess.run([path, *options], capture_output=True, text=True).stdout
+    result = subprocess.run([path, *options], capture_output=True, text=True)
+    banner = result.stdout + result.stderr
     version = re.search(r"\d+(?:\.\d+)+", banner)
     if version is None:
         raise ServerUnavailable(f"{path} does not say its version: {banner!r}")

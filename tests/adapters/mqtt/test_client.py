@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket as stdlib_socket
 from typing import Any
 
 import pytest
@@ -67,6 +68,12 @@ def test_a_client_for_a_url_needs_no_loop() -> None:
     assert inside(client)._settings.version == 4
     assert inside(client)._settings.password == b"secret"
     assert repr(client) == "<MQTT 'tester' not connected>"
+
+
+def test_a_client_for_a_socket_needs_one() -> None:
+    ours, theirs = stdlib_socket.socketpair()
+    with ours, theirs, pytest.raises(RuntimeError, match="within a coroutine"):
+        MQTT(ours)
 
 
 async def test_connect_opens_a_client() -> None:
@@ -179,12 +186,15 @@ async def test_the_first_connect(settings: dict[str, Any], clean_start: bool, ex
     network.close()
 
 
-async def test_only_a_socket_has_no_session_beyond_it() -> None:
-    client, server = on_socket()
+@pytest.mark.parametrize(("store", "expiry"), [(None, 0), (MemoryStore(), 300)])
+async def test_a_socket_has_no_session_beyond_it_but_a_store_has(
+    store: MemoryStore | None, expiry: int
+) -> None:
+    client, server = on_socket(store=store, client_id="tester" if store else None)
     opening = asyncio.create_task(client.open())
     first = await server.accept()
-    assert first.client_id == ""
-    assert first.properties.get("session_expiry_interval") == 0
+    assert first.client_id == ("tester" if store else "")
+    assert first.properties.get("session_expiry_interval") == expiry
     await opening
     await client.aclose()
     server.socket.abort()

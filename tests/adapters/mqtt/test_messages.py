@@ -564,3 +564,19 @@ async def test_errors_are_of_wirekit() -> None:
     messages.end(OSError("something else"))
     with pytest.raises(Error):
         await messages.get()
+
+
+async def test_an_interruption_is_raised_once_and_in_its_place() -> None:
+    messages = Messages()
+    waiting = asyncio.create_task(messages.get())
+    await asyncio.sleep(0)
+    messages.interrupt(BusyError("a moment"))
+    with pytest.raises(BusyError, match="a moment"):
+        await waiting
+    messages.put([Publish("a")])
+    messages.interrupt(BusyError("again"))
+    assert await messages.get() == Publish("a")
+    with pytest.raises(BusyError, match="again"):
+        await messages.get()
+    messages.put([Publish("b")])
+    assert await messages.get() == Publish("b")

@@ -312,7 +312,9 @@ async def reading_waits(client: Client, server: Server) -> None:
 # Subscriptions.
 
 
-async def test_a_subscription_that_is_not_renewed_ends_its_consumer(client: Client) -> None:
+async def test_a_subscription_that_is_not_renewed_is_missed_by_its_consumer(
+    client: Client,
+) -> None:
     server = await client.connect()
     own = Messages()
     subscriptions = [Subscription("own/#")]
@@ -332,6 +334,8 @@ async def test_a_subscription_that_is_not_renewed_ends_its_consumer(client: Clie
     for consumer in (own, client.messages):
         with pytest.raises(MqttCodeError, match="did not renew"):
             await consumer.get()
+    await server.send(message(None, 0))
+    assert await client.messages.get() == message(None, 0)
 
 
 async def test_the_last_holder_unsubscribes(client: Client) -> None:

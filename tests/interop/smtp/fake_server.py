@@ -132,17 +132,8 @@ class FakeServer:
                     waiting = b""
                 self.lines.append(line)
                 verb = line[:4].upper()
-                usual = b"250 2.0.0 ok\r\n"
-                if verb == b"EHLO":
-                    shown = "\r\n250-".join(["fake.example", *self._keywords])
-                    usual = f"250-{shown}\r\n250 HELP\r\n".encode()
-                elif verb == b"DATA":
-                    usual = b"354 go\r\n" if accepted else b"554 nobody\r\n"
-                elif verb == b"QUIT":
-                    usual = b"221 bye\r\n"
-                elif verb == b"AUTH":
-                    usual = b"235 in\r\n"
-                elif verb in (b"MAIL", b"RSET"):
+                usual = self._usual(verb, accepted=accepted)
+                if verb in (b"MAIL", b"RSET"):
                     accepted, content = 0, b""
                 last = False
                 if (chunk := re.fullmatch(rb"BDAT (\d+)( LAST)?", line)) is not None:
@@ -157,18 +148,32 @@ class FakeServer:
                     accepted += reply.startswith(b"2")
                 if last and accepted and reply.startswith(b"2"):
                     self.mails.append(content)
-                if not await self._write(socket, reply) or reply.startswith(b"421"):
+                if not await self._write(socket, reply):
                     return
                 if verb == b"DATA" and reply.startswith(b"354"):
-                    waiting, content = await _take_mail_data(socket, waiting)
-                    reply = self._answer(END)
-                    reply = b"250 2.0.0 ok\r\n" if reply is None else reply
-                    if reply.startswith(b"2") and accepted:
-                        self.mails.append(content)
-                    if not await self._write(socket, reply) or reply.startswith(b"421"):
+                    rest = await self._mail_data(socket, waiting, accepted=accepted)
+                    if rest is None:
                         return
+                    waiting = rest
                 if last or verb == b"DATA":
                     accepted, content = 0, b""
+
+    def _usual(self, verb: bytes, *, accepted: int) -> bytes:
+        if verb == b"EHLO":
+            shown = "\r\n250-".join(["fake.example", *self._keywords])
+            return f"250-{shown}\r\n250 HELP\r\n".encode()
+        if verb == b"DATA":
+            return b"354 go\r\n" if accepted else b"554 nobody\r\n"
+        return {b"QUIT": b"221 bye\r\n", b"AUTH": b"235 in\r\n"}.get(verb, b"250 2.0.0 ok\r\n")
+
+    async def _mail_data(self, socket: Socket, waiting: bytes, *, accepted: int) -> bytes | None:
+        """Take mail data behind a 354; return what comes behind it, None if that was all."""
+        waiting, content = await _take_mail_data(socket, waiting)
+        reply = self._answer(END)
+        reply = b"250 2.0.0 ok\r\n" if reply is None else reply
+        if reply.startswith(b"2") and accepted:
+            self.mails.append(content)
+        return waiting if await self._write(socket, reply) else None
 
     async def _reply(self, socket: Socket, line: bytes, usual: bytes) -> bool:
         reply = self._answer(line)
@@ -181,7 +186,7 @@ class FakeServer:
         if reply:
             await socket.write(reply)
         if self._cut is None or self._cut.left:
-            return True
+            return not reply.startswith(b"421")
         if self._cut.reset:
             transport = cast("Any", socket)._transport
             await eventually(lambda: not transport.get_write_buffer_size())  # a reset overtakes it

@@ -6,9 +6,9 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -30,6 +30,11 @@ from .helpers import SENDER, outcomes
 USER, PASSWORD = "alice", "wonder land"
 IN_CLEAR = ("250-fake", "250-PIPELINING", "250-AUTH PLAIN LOGIN", "250 STARTTLS")
 INSIDE = ("250-fake", "250 AUTH PLAIN")
+REPLIES = {
+    **dict.fromkeys((b"MAIL", b"RCPT", b"RSET", b"NOOP", b"."), b"250 ok\r\n"),
+    b"DATA": b"354 go\r\n",
+    b"QUIT": b"221 bye\r\n",
+}
 INJECTED = b"250-fake\r\n250 AUTH PLAIN\r\n"
 
 
@@ -70,33 +75,33 @@ class Endpoint:
         while line := await reader.readline():
             (self.inside if secure else self.clear).append(line)
             verb = line[:4].upper().strip()
-            if verb == b"EHLO":
-                writer.write(self.hello_inside if secure else self.hello)
-            elif verb == b"STAR":
-                writer.transport.pause_reading()  # type: ignore[attr-defined]  # the handshake is not for us
-                for number, piece in enumerate(self.go_ahead):
-                    if number:
-                        await asyncio.sleep(0.002)
-                    writer.write(piece)
-                if not self.go_ahead[0].startswith(b"220"):
-                    writer.transport.resume_reading()  # type: ignore[attr-defined]
+            if verb == b"STAR":
+                if not await self._start_tls(writer):
                     continue
-                if not self.handshakes:
-                    return
-                await writer.start_tls(self._context, ssl_handshake_timeout=5)
                 secure = True
-            elif verb in (b"MAIL", b"RCPT", b"RSET", b"NOOP"):
-                writer.write(b"250 ok\r\n")
-            elif verb == b"QUIT":
-                writer.write(b"221 bye\r\n")
-            elif verb == b"DATA":
-                writer.write(b"354 go\r\n")
-            elif line == b".\r\n":
-                writer.write(b"250 ok\r\n")
+            elif verb == b"EHLO":
+                writer.write(self.hello_inside if secure else self.hello)
+            elif (reply := REPLIES.get(verb)) is not None:
+                writer.write(reply)
             elif verb == b"AUTH" or self.auth_goes_on:
                 reply = self.auth(line.strip())
                 self.auth_goes_on = reply.startswith(b"334")
                 writer.write(reply)
+
+    async def _start_tls(self, writer: asyncio.StreamWriter) -> bool:
+        transport = cast("asyncio.Transport", writer.transport)
+        transport.pause_reading()  # the handshake is not for us
+        for number, piece in enumerate(self.go_ahead):
+            if number:
+                await asyncio.sleep(0.002)
+            writer.write(piece)
+        if not self.go_ahead[0].startswith(b"220"):
+            transport.resume_reading()
+            return False
+        if not self.handshakes:
+            raise ConnectionError("enough")
+        await writer.start_tls(self._context, ssl_handshake_timeout=5)
+        return True
 
     auth_goes_on = False
 
@@ -111,9 +116,9 @@ def endpoint(certificate_authority: CertificateAuthority) -> Endpoint:
 
 
 @pytest.fixture
-def tls(certificate_authority: CertificateAuthority) -> Iterator[dict[str, Any]]:
+def tls(certificate_authority: CertificateAuthority) -> dict[str, Any]:
     context = certificate_authority.client_context()
-    yield {"secure_transport": "starttls", "ssl_context": context}
+    return {"secure_transport": "starttls", "ssl_context": context}
 
 
 @asynccontextmanager
@@ -144,12 +149,12 @@ async def attempt(
                 if send:
                     await smtp.sendmail(SENDER, "to@example.org", b"Subject: x\r\n\r\n")
         except SMTPException as error:
-            assert PASSWORD not in everything_in(error)
-            assert base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode() not in (
-                everything_in(error)
-            )
-            return error
-    return None
+            failure = error
+        else:
+            return None
+    assert PASSWORD not in everything_in(failure)
+    assert b64(f"\0{USER}\0{PASSWORD}".encode()).decode() not in everything_in(failure)
+    return failure
 
 
 @pytest.mark.both_loops
@@ -173,7 +178,9 @@ async def test_plaintext_behind_the_go_ahead(
     assert not endpoint.inside
 
 
-@pytest.mark.parametrize("injected", [b"220 go\r\n", INJECTED, b"250 ok\r\n", b"2", b"\x16\x03\x01"])
+@pytest.mark.parametrize(
+    "injected", [b"220 go\r\n", INJECTED, b"250 ok\r\n", b"2", b"\x16\x03\x01"]
+)
 @pytest.mark.parametrize("place", ["greeting", "hello"])
 async def test_plaintext_before_the_go_ahead(
     endpoint: Endpoint, tls: dict[str, Any], place: str, injected: bytes
@@ -207,9 +214,7 @@ async def test_starttls_is_stripped(
 
 
 @pytest.mark.parametrize("refusal", [b"454 no TLS now\r\n", b"501 what\r\n", b"250 ok\r\n"])
-async def test_starttls_is_refused(
-    endpoint: Endpoint, tls: dict[str, Any], refusal: bytes
-) -> None:
+async def test_starttls_is_refused(endpoint: Endpoint, tls: dict[str, Any], refusal: bytes) -> None:
     endpoint.go_ahead = [refusal]
     assert_typed(await attempt(endpoint, tls, allow_plaintext_auth=True))
     nothing_went_in_clear(endpoint)
@@ -239,7 +244,7 @@ async def test_capabilities_shrink_inside_tls(endpoint: Endpoint, tls: dict[str,
 
 async def test_pipelining_is_gone_inside_tls(endpoint: Endpoint, tls: dict[str, Any]) -> None:
     async with listening(endpoint) as address:
-        smtp = SMTP(connect(address, **{**tls}), start_tls=False, hostname="me.example")
+        smtp = SMTP(connect(address, **tls), start_tls=False, hostname="me.example")
         async with smtp:
             assert smtp.capabilities.pipelining
             await smtp.starttls()
@@ -276,17 +281,21 @@ def b64(data: bytes) -> bytes:
 
 def scram(first: Callable[[bytes], bytes], last: bytes = b"v=AAAA") -> Callable[[bytes], bytes]:
     """Answer SCRAM: ``first`` makes the first message of the client's nonce."""
-    messages = iter([lambda nonce: first(nonce), lambda nonce: last])  # type: ignore[misc]
+    said = 0
 
     def answer(line: bytes) -> bytes:
-        message = next(messages, None)
-        if message is None:
+        nonlocal said
+        said += 1
+        if said > 2:
             return b"235 welcome\r\n"
-        word = line.rpartition(b" ")[2]
-        nonce = base64.b64decode(word).rpartition(b"r=")[2]
-        return b"334 %b\r\n" % b64(message(nonce))
+        nonce = base64.b64decode(line.rpartition(b" ")[2]).rpartition(b"r=")[2]
+        return b"334 %b\r\n" % b64(first(nonce) if said == 1 else last)
 
     return answer
+
+
+def asking_for(count: str) -> Callable[[bytes], bytes]:
+    return scram(lambda nonce: b"r=%bx,s=%b,i=%b" % (nonce, SALT, count.encode()))
 
 
 SALT = b64(b"salt" * 4)
@@ -326,11 +335,8 @@ LIES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
         scram(lambda nonce: b"r=%bx,s=%b,i=4096" % (nonce, SALT), b"e=other-error"),
     ),
     **{
-        f"SCRAM {count} iterations": (
-            "SCRAM-SHA-256",
-            scram(lambda nonce, count=count: b"r=%bx,s=%b,i=%b" % (nonce, SALT, count.encode())),  # type: ignore[misc]
-        )
-        for count in ("0", "1", "-5", "4095", "1000001", "9" * 30, "9" * 5000, "4096x", "٤٠٩٦")
+        f"SCRAM {count[:20]} iterations": ("SCRAM-SHA-256", asking_for(count))
+        for count in ("0", "1", "-5", "4095", "1000001", "9" * 30, "9" * 3000, "4096x", "٤٠٩٦")
     },
 }
 

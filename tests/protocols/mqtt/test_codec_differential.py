@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.protocols._outcome import cut_at
+from tests.protocols._outcome import cut_at, shown
 from tests.protocols._pure import is_compiled
 from tests.protocols.mqtt import _strategies as some
 from tests.protocols.mqtt._conversation import converse
@@ -133,7 +133,7 @@ def test_both_make_and_send_the_same(name: str, data: st.DataObject) -> None:
     assert outcomes[0] == outcomes[1]
 
 
-@pytest.mark.parametrize("value", [*ODDITIES, *MORE], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("value", [*ODDITIES, *MORE], ids=shown)
 def test_both_take_and_refuse_the_same_arguments(value: Any) -> None:
     outcomes: list[list[str]] = []
     for build in BUILDS:
