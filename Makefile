@@ -14,7 +14,7 @@ pytest := $(python) -m pytest --numprocesses=$(strip $(WORKERS)) --dist=loadfile
 compile := $(strip $(COMPILE))
 fuzz_seconds := $(strip $(FUZZ_SECONDS))
 pip := $(python) -m pip --disable-pip-version-check --no-input
-of_codecs := tests/protocols tests/adapters tests/interop tests/fuzz tests/test_docs.py
+of_codecs := tests/protocols tests/adapters tests/fuzz tests/test_docs.py
 codecs := $(wildcard protocols/*.py protocols/*.pxd protocols/*/*.py protocols/*/*.pxd)
 say := @printf '\n==> %s\n'
 

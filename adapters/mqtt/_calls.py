@@ -99,29 +99,26 @@ class Calls:
                 whether the message may have reached the server.
         """
         connection = self._link.current
+        lifetime = None
+        if properties is not None:
+            properties = {**properties}  # the caller may change his
+            lifetime = properties.get("message_expiry_interval")
+        content = payload if type(payload) is bytes else payload_bytes(payload)
         try:
-            message = Publish(
-                topic,
-                payload if type(payload) is bytes else payload_bytes(payload),
-                qos,
-                retain,
-                False,
-                None,
-                None if properties is None else {**properties},  # the caller may change his
-            )
+            message = Publish(topic, content, qos, retain, False, None, properties)
             if connection is not None and not connection.full and not qos:
                 connection.send_publish(message)
                 return _SUCCESS
         except LocalProtocolError as error:
             raise connection_error(error, sent=False) from None
         if not qos:
-            await self._publish_later(message, timeout)
+            await self._publish_later(message, lifetime, timeout)
             return _SUCCESS
         if connection is None:
             self._link.check()
         future: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
         try:
-            flow = self._session.publish(message, future)
+            flow = self._session.publish(message, future, lifetime)
         except LocalProtocolError as error:
             raise connection_error(error, sent=False) from None
         deadlines = self._deadlines
@@ -138,11 +135,11 @@ class Calls:
             if timeout is not None:
                 deadlines.close()
 
-    async def _publish_later(self, message: Publish, timeout: float | None) -> None:
+    async def _publish_later(
+        self, message: Publish, lifetime: float | None, timeout: float | None
+    ) -> None:
         """Publish a message of QoS 0 as soon as there is a connection with room for it."""
-        expires_at = None
-        if "message_expiry_interval" in message.properties:
-            expires_at = time.time() + message.properties["message_expiry_interval"]
+        expires_at = None if lifetime is None else time.time() + lifetime
         async with self._limited("the message was not sent", timeout):
             connection = await self._link.ready()
             while connection.full:

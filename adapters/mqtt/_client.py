@@ -37,6 +37,7 @@ __all__ = ["MQTT", "connect"]
 
 _GOODBYE = 5.0  # seconds for the server to take what is gathered when the client is closed
 _WHILE_WE_LIVE = 300  # seconds that a session outlives a lost connection
+_BEYOND_US = 86_400  # the same where a store keeps our part of it
 
 
 class MQTT(Requests):
@@ -51,7 +52,8 @@ class MQTT(Requests):
     the session raises `SessionLost`. With only a ``socket`` everybody gets the error.
 
     A cancelled ``publish`` of QoS 1 or 2 is withdrawn if it was not sent; else it goes on to its
-    end without its caller.
+    end without its caller, as do the messages of a ``store``. What comes to a bad end with nobody
+    waiting is told to the event loop's exception handler, which logs it.
 
     Args:
         socket: anything that `wirekit.sockets.as_socket` takes.
@@ -69,11 +71,12 @@ class MQTT(Requests):
             of the same ``client_id``. None is False with a ``store``, else True. In 3.1.1 a new
             session is new with each connection and ends with it.
         session_expiry_interval: seconds that the server keeps the session without a connection.
-            None is 300 with a connector or a store, else 0; and unless there is a store, closing
-            the client ends the session.
+            None is a day with a ``store``, 300 with only a connector, else 0; and unless there is
+            a store, closing the client ends the session.
         will: what the server publishes when the connection is lost.
         properties: further properties of CONNECT, such as ``user_property``.
-        store: keeps the session beyond the client's life; None: it ends with the client.
+        store: keeps the session beyond the client's life; None: it ends with the client. What it
+            has of messages that were never sent goes out even with ``clean_start``.
         receive_maximum: how many messages of QoS 1 and 2 may be unacknowledged, so how many of
             them wait in ``messages``. Nothing more is read while a server has sent more than that,
             as one of 3.1.1, which cannot be told, may.
@@ -150,9 +153,12 @@ class MQTT(Requests):
         if reconnect_attempts is not None and reconnect_attempts < 1:
             raise AddressError("reconnect_attempts must be at least 1")
         expiry = session_expiry_interval
-        if expiry is None:
-            outlives = connector is not None or store is not None
-            expiry = _WHILE_WE_LIVE if version == 5 and outlives else 0
+        if store is not None and expiry == 0 and version == 5:
+            raise AddressError("a store needs a session_expiry_interval above 0")
+        if expiry is None and version == 5:
+            without_store = 0 if connector is None else _WHILE_WE_LIVE
+            expiry = without_store if store is None else _BEYOND_US
+        expiry = expiry or 0
         # A session of our own making is of no use to anyone when we are gone.
         self._ends_session = session_expiry_interval is None and expiry > 0 and store is None
         self._clean_start = store is None if clean_start is None else clean_start
@@ -277,6 +283,7 @@ class MQTT(Requests):
                 await connection.close(goodbye if self._ends_session else Disconnect())
         finally:
             self._session.end(None)
+            self._deadlines.close()
             if self._store is not None:
                 self._store.close()
 

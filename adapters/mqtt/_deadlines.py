@@ -24,6 +24,7 @@ class Deadlines:
     def __init__(self, timeout: float | None, error: Callable[[], Exception]) -> None:
         self._timeout = timeout
         self._error = error
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._due: dict[asyncio.Future[Any], float] = {}  # in the order of their time
         self._timer: asyncio.TimerHandle | None = None
 
@@ -31,7 +32,9 @@ class Deadlines:
         """Limit the time for a future, until `forget`."""
         if self._timeout is None:
             return
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         due = self._due[future] = loop.time() + self._timeout
         if self._timer is None:
             self._timer = loop.call_at(due, self._expire)

@@ -6,7 +6,7 @@ Source: MQTT 5.0, sections 4.3, 4.4 and 4.6.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from wirekit.protocols.mqtt import PubAck, PubComp, Publish, PubRec, ReasonCode, Violation
 
@@ -26,21 +26,29 @@ class _Receipt:
     Attributes:
         packet_id: the server's.
         message: None once it is acknowledged.
+        digest: of its topic and payload, in place of the message.
         qos: 1 or 2.
         consumers: how many have yet to take it.
         here: whether its PUBLISH came on the present connection, so that it is to be answered.
         recorded: whether PUBREC was sent, ever.
     """
 
-    __slots__ = ("consumers", "here", "message", "packet_id", "qos", "recorded")
+    __slots__ = ("consumers", "digest", "here", "message", "packet_id", "qos", "recorded")
 
     def __init__(self, packet_id: int, message: Publish | None, qos: int) -> None:
         self.packet_id = packet_id
         self.message = message
         self.qos = qos
         self.consumers = 1
+        self.digest = 0
         self.here = True
         self.recorded = False
+
+    def is_of(self, message: Publish) -> bool:
+        """Whether this is a receipt for the same message, sent again."""
+        if self.message is None:
+            return self.digest == _digest(message)
+        return self.message.topic == message.topic and self.message.payload == message.payload
 
 
 class Incoming:
@@ -102,7 +110,7 @@ class Incoming:
 
     def received(self, message: Publish) -> bool:
         """Take a PUBLISH of QoS 1 or 2; return whether it is new, and so to be delivered."""
-        packet_id = cast("int", message.packet_id)
+        packet_id = message.packet_id or 0
         receipt = self._receipts.get(packet_id)
         if receipt is not None and self._is_known(receipt, message):
             return False
@@ -121,12 +129,13 @@ class Incoming:
             return False
         if receipt.here and not receipt.recorded:
             # 3.1.1 lets a server send again what is not acknowledged yet; one answer is enough.
-            if message.duplicate:
+            if message.duplicate and (receipt.qos == 2 or receipt.is_of(message)):
                 return True
             text = "a message with the identifier of another that is not acknowledged"
             raise Violation(text, ReasonCode.PROTOCOL_ERROR)
-        # QoS 2 is known by its identifier alone [MQTT-4.3.3-10].
-        if receipt.qos == 1 and not message.duplicate:
+        # QoS 2 is known by its identifier alone [MQTT-4.3.3-10]. At QoS 1 the server may have given
+        # up the old message, and sent a new one that was lost on its first way.
+        if receipt.qos == 1 and not (message.duplicate and receipt.is_of(message)):
             return False
         receipt.here = True
         self._due[receipt.qos - 1].append(receipt)
@@ -151,11 +160,11 @@ class Incoming:
 
     def share(self, message: Publish, consumers: int) -> None:
         """Note how many consumers have to take a message that was just received."""
-        self._receipts[cast("int", message.packet_id)].consumers = consumers
+        self._receipts[message.packet_id or 0].consumers = consumers
 
     def taken(self, message: Publish) -> None:
         """Note that one of its consumers has a message; the last one acknowledges it."""
-        receipt = self._receipts.get(cast("int", message.packet_id))
+        receipt = self._receipts.get(message.packet_id or 0)
         # Else it is of a session that the server has forgotten.
         if receipt is not None and receipt.message is message:
             receipt.consumers -= 1
@@ -164,13 +173,16 @@ class Incoming:
 
     def acknowledge(self, message: Publish) -> bool:
         """Acknowledge for all consumers; return whether that was still to be done."""
-        receipt = self._receipts.get(cast("int", message.packet_id))
+        receipt = self._receipts.get(message.packet_id or 0)
         if receipt is None or receipt.message is not message:
             return False
         self._done(receipt)
         return True
 
     def _done(self, receipt: _Receipt) -> None:
+        due = self._due[0]
+        if receipt.qos == 1 and receipt.message is not None and not (due and due[0] is receipt):
+            receipt.digest = _digest(receipt.message)  # for it is kept for a while
         receipt.message = None
         if receipt.qos == 2 and self._store is not None:
             self._store.put_incoming(receipt.packet_id, None)
@@ -187,3 +199,7 @@ class Incoming:
             else:
                 receipt.recorded = True
                 self._send(PubRec(receipt.packet_id))
+
+
+def _digest(message: Publish) -> int:
+    return hash((str(message.topic), message.payload))

@@ -5,6 +5,7 @@ Source: MQTT 5.0, sections 3.4 to 3.7, 4.3, 4.4, 4.6 and 4.9.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Literal, cast
@@ -16,7 +17,6 @@ from ._expiry import shortened
 from ._store import OutgoingEntry
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterable
 
     from wirekit.protocols.mqtt import PubAck, PubComp, PubRec
@@ -60,6 +60,11 @@ class Flow:
         self.counted = False
         self.resent = False
         self.reason_code = ReasonCode.SUCCESS
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for its end."""
+        return self.future is not None and not self.future.done()
 
 
 class Outgoing:
@@ -118,22 +123,36 @@ class Outgoing:
     def opened(self, receive_maximum: int, *, session_present: bool) -> list[PubRel]:
         """Begin on a new connection; return what to send before all that `next` returns.
 
-        Without a session at the server, what had been sent is given up with `SessionLost`.
+        Without a session at the server, what had been sent is given up with `SessionLost`; but at
+        QoS 1 what nobody waits for is sent as a new message, since it may arrive twice.
         """
         self._quota = receive_maximum
         if not session_present:
-            lost = [*self._published.items(), *self._released.items()]
-            self._published.clear()
-            self._released.clear()
-            for packet_id, flow in lost:
-                self._release(flow, packet_id)
-                text = "the server forgot the session before it had acknowledged the message"
-                self._end(flow, SessionLost(text))
+            self._give_up()
             return []
         self._resending.extend(self._published.values())
         for flow in self._released.values():
             flow.resent = True
         return [PubRel(packet_id) for packet_id in self._released]
+
+    def _give_up(self) -> None:
+        lost = [*self._published.items(), *self._released.items()]
+        self._published.clear()
+        self._released.clear()
+        again: list[Flow] = []
+        for packet_id, flow in lost:
+            self._release(flow, packet_id)
+            if flow.publish.qos == 1 and not flow.awaited:
+                again.append(flow)
+                continue
+            text = "the server forgot the session before it had acknowledged the message"
+            self._end(flow, SessionLost(text))
+        for flow in reversed(again):
+            flow.publish.packet_id = None
+            flow.publish.duplicate = False
+            self._put(flow, "publish")
+            self._waiting[flow.order] = flow
+            self._waiting.move_to_end(flow.order, last=False)
 
     def lost(self) -> None:
         """Note that the connection is over: send nothing until the next one."""
@@ -160,20 +179,29 @@ class Outgoing:
     # Sending.
 
     def add(
-        self, publish: Publish, future: asyncio.Future[ReasonCode] | None, *, at_once: bool
+        self,
+        publish: Publish,
+        future: asyncio.Future[ReasonCode] | None,
+        *,
+        lifetime: float | None = None,
+        at_once: bool,
     ) -> Flow:
         """Take over a message of QoS 1 or 2.
 
         With ``at_once``, and if it is its turn and the server wants one more, it gets its packet
         identifier and is to be sent now.
 
+        Args:
+            publish: without a packet identifier.
+            future: gets the reason code, or the error; None if nobody waits for it.
+            lifetime: its Message Expiry Interval, if it has one.
+            at_once: whether it can be sent now.
+
         Raises:
             Error: the store does not take it; nothing has changed.
         """
         self._order += 1
-        expires_at = None
-        if publish.properties and "message_expiry_interval" in publish.properties:
-            expires_at = self._now() + publish.properties["message_expiry_interval"]
+        expires_at = None if lifetime is None else self._now() + lifetime
         flow = Flow(self._order, publish, future, expires_at)
         if at_once and self._quota and not self._waiting and not self._resending:
             packet_id = self._ids.take(spare=_SPARE)
@@ -234,6 +262,15 @@ class Outgoing:
     def refuse(self, publish: Publish, error: Exception) -> None:
         """Give up what `add` or `next` returned: it cannot be sent on this connection."""
         packet_id = cast("int", publish.packet_id)
+        if publish.duplicate and publish.qos == 2:
+            # The server may hold the identifier; the next connection may take the message.
+            flow = self._published[packet_id]
+            if flow.counted:
+                flow.counted = False
+                self._quota += 1
+            _tell(flow, error)
+            flow.future = None
+            return
         flow = self._published.pop(packet_id)
         self._release(flow, packet_id)
         self._end(flow, error)
@@ -253,7 +290,9 @@ class Outgoing:
         if flow is None or flow.publish.qos != 1:
             raise Violation("PUBACK for no PUBLISH of QoS 1", ReasonCode.PROTOCOL_ERROR)
         del self._published[packet_id]
-        self._release(flow, packet_id)
+        self._ids.release(packet_id)
+        if flow.counted:
+            self._quota += 1
         code = flow.reason_code = packet.reason_code
         self._end(flow, None if code < 0x80 else _refusal(packet))
 
@@ -314,12 +353,10 @@ class Outgoing:
     def _end(self, flow: Flow, error: Exception | None) -> None:
         if self._store is not None:
             self._store.remove_outgoing(flow.order)
-        future = flow.future
-        if future is not None and not future.done():
-            if error is None:
-                future.set_result(flow.reason_code)
-            else:
-                future.set_exception(error)
+        if error is not None:
+            _tell(flow, error)
+        elif flow.future is not None and not flow.future.done():
+            flow.future.set_result(flow.reason_code)
 
     def _put(self, flow: Flow, stage: Literal["publish", "pubrel"]) -> None:
         if self._store is not None:
@@ -327,6 +364,16 @@ class Outgoing:
             kept = publish if stage == "publish" else None
             entry = OutgoingEntry(flow.order, publish.packet_id, stage, kept, flow.expires_at)
             self._store.put_outgoing(entry)
+
+
+def _tell(flow: Flow, error: Exception) -> None:
+    """Tell whoever waits for the message, or else the event loop's exception handler."""
+    if flow.awaited:
+        cast("asyncio.Future[ReasonCode]", flow.future).set_exception(error)
+    elif not isinstance(error, MessageExpired):  # that is as it was wanted
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "an MQTT message that nobody waits for was given up", "exception": error}
+        )
 
 
 def _refusal(packet: PubAck | PubRec | PubComp) -> MqttCodeError | None:

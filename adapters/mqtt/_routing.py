@@ -29,14 +29,22 @@ class Router:
 
     They are those whose filter matches. A server that was given Subscription Identifiers says with
     them which of these it means, [MQTT-3.3.4-3]; what it says is of no use if it is not known
-    here, as it may be of a subscription that was replaced.
+    here, as it may be of a subscription that was replaced. Without an identifier of these it may
+    also be meant for a subscription that is known but nobody's own: then nobody claims it.
 
     Consumers with the same filter share a subscription: to the server, the later one replaced the
     earlier one together with its identifier, §3.8.4.
+
+    Attributes:
+        empty: whether there are none.
+        told_apart: whether the server takes Subscription Identifiers.
     """
 
     def __init__(self) -> None:
         self.empty = True
+        self.told_apart = False
+        self._known: dict[str, int | None] = {}
+        self._known_tree: FilterTree[str] = FilterTree()
         self._subscriptions: dict[str, _Subscription] = {}
         self._filters_by_consumer: dict[Consumer, list[str]] = {}
         self._tree: FilterTree[_Subscription] = FilterTree()
@@ -88,6 +96,17 @@ class Router:
         self.empty = not self._subscriptions
         return gone
 
+    def known(self, topic_filter: str, identifier: int | None, *, there: bool = True) -> None:
+        """Note a subscription that the server has, whoever it is for, or that it has no more."""
+        if there and topic_filter not in self._known:
+            self._known_tree.add(topic_filter, topic_filter)
+        elif not there and topic_filter in self._known:
+            self._known_tree.remove(topic_filter, topic_filter)
+            del self._known[topic_filter]
+        if there:
+            self._known[topic_filter] = identifier
+        self._routes.clear()
+
     def route(self, message: Publish) -> Sequence[Consumer]:
         """Return the consumers that a message is for, each once; none if nobody claims it."""
         topic = message.topic
@@ -116,7 +135,22 @@ class Router:
                 for found in matching
                 if not found.identifiers or not found.identifiers.isdisjoint(identifiers)
             ]
+        elif self._is_for_others(topic, identifiers, matching):
+            return ()
         return tuple(dict.fromkeys(who for found in matching for who in found.consumers))
+
+
+    def _is_for_others(
+        self, topic: str, identifiers: list[int], matching: list[_Subscription]
+    ) -> bool:
+        """Whether a message that names no one's own subscription is meant for another one."""
+        if not self.told_apart or not all(found.identifiers for found in matching):
+            return False
+        known = self._known_tree.match(topic)
+        if any(name in self._subscriptions and self._known[name] is None for name in known):
+            return False  # one of their own was made again without identifier
+        others = (self._known[name] for name in known if name not in self._subscriptions)
+        return any(number in identifiers if identifiers else number is None for number in others)
 
 
 class _Subscription:

@@ -27,6 +27,7 @@ from ._incoming import Incoming
 from ._outgoing import Outgoing
 from ._packet_ids import PacketIds
 from ._routing import Router
+from ._store import StoredSession
 from ._subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ class Session:
         ids = PacketIds()
         self.outgoing = Outgoing(ids, store)
         self.incoming = Incoming(self._send, store)
-        self.subscriptions = Subscriptions(ids, self._send, self._refused, store)
+        self.subscriptions = Subscriptions(
+            ids, self._send, self._refused, store, changed=self.router.known
+        )
         self._most_unacknowledged = receive_maximum
         self._pausing = False  # because of it
         self._ended = False
@@ -106,13 +109,20 @@ class Session:
         }
 
     def restore(self, client_id: str, *, clean_start: bool) -> None:
-        """Open the store, and go on with what it has, or clear it."""
+        """Open the store, and go on with what it has.
+
+        With ``clean_start`` these are only messages that were not sent: they are no part of the
+        session state (§4.1).
+        """
         if self._store is None:
             return
         stored = self._store.open(client_id)
         if clean_start:
             self._store.clear()
-            return
+            unsent = [entry for entry in stored.outgoing if entry.packet_id is None]
+            for entry in unsent:
+                self._store.put_outgoing(entry)
+            stored = StoredSession(unsent)
         self.outgoing.restore(stored.outgoing)
         self.subscriptions.restore(stored.subscriptions)
         if messages := self.incoming.restore(stored.incoming):
@@ -132,6 +142,7 @@ class Session:
         for _ in range(self._full):
             connection.pause_reading()
         self.incoming.opened(session_present=present)
+        self.router.told_apart = self._version == 5 and limits.peer_subscription_identifier_available
         window = limits.peer_receive_maximum if self._version == 5 else _WINDOW_OF_3_1_1
         for packet in self.outgoing.opened(window, session_present=present):
             connection.send(packet)
@@ -167,11 +178,13 @@ class Session:
 
     # Sending.
 
-    def publish(self, message: Publish, future: asyncio.Future[ReasonCode]) -> Flow:
+    def publish(
+        self, message: Publish, future: asyncio.Future[ReasonCode], lifetime: float | None = None
+    ) -> Flow:
         """Send a message of QoS 1 or 2, or let it wait for its turn."""
         connection = self.connection
         at_once = connection is not None and not connection.full
-        flow = self.outgoing.add(message, future, at_once=at_once)
+        flow = self.outgoing.add(message, future, lifetime=lifetime, at_once=at_once)
         if connection is not None and message.packet_id is not None:
             try:
                 connection.send_publish(message)
@@ -193,7 +206,7 @@ class Session:
             try:
                 connection.send_publish(message)
             except LocalProtocolError as error:
-                self.outgoing.refuse(message, connection_error(error, sent=False))
+                self.outgoing.refuse(message, connection_error(error, sent=message.duplicate))
 
     # Receiving.
 

@@ -82,7 +82,7 @@ class SQLiteStore:
     # Opening and closing.
 
     def open(self, client_id: str) -> StoredSession:
-        """Return the session of a client; an empty one if none is stored or its time is over."""
+        """Return the session of a client; an empty one if none is stored."""
         if self._connection is not None:
             raise StoreError("the session store is in use by another client")
         try:
@@ -158,12 +158,8 @@ class SQLiteStore:
         connection.execute("INSERT OR IGNORE INTO sessions (client_id) VALUES (?)", (client_id,))
         query = "SELECT id, expires_at FROM sessions WHERE client_id = ?"
         ((self._session, expires_at),) = connection.execute(query, (client_id,))
-        if expires_at is not None and expires_at <= time.time():
-            self.clear()
-            self.flush()
-            return StoredSession()
         try:
-            return StoredSession(
+            found = StoredSession(
                 [_entry(row) for row in sorted(self._rows("outgoing"))],
                 {row[0]: _message(row[1:], row[0]) for row in self._rows("incoming")},
                 [_subscription(row) for row in self._rows("subscriptions")],
@@ -172,6 +168,13 @@ class SQLiteStore:
         except (LocalProtocolError, LookupError, TypeError, ValueError):
             # Without the cause, which may quote a message.
             raise StoreError(f"{self._path}: damaged") from None
+        if expires_at is None or expires_at > time.time():
+            return found
+        self.clear()
+        for entry in found.outgoing:
+            self.put_outgoing(entry)
+        self.flush()
+        return StoredSession(found.outgoing)
 
     def _rows(self, table: str) -> list[_Row]:
         query = f"SELECT {', '.join(_TABLES[table])} FROM {table} WHERE session = ? ORDER BY id"

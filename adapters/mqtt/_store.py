@@ -73,7 +73,11 @@ class SessionStore(Protocol):
     """
 
     def open(self, client_id: str) -> StoredSession:
-        """Return the session of a client; an empty one if none is stored or its time is over."""
+        """Return the session of a client; an empty one if none is stored.
+
+        Of one whose time is over ``outgoing`` is left: the server never had some of these, and of
+        the others somebody has to be told.
+        """
         ...
 
     def put_outgoing(self, entry: OutgoingEntry) -> None:
@@ -127,12 +131,12 @@ class MemoryStore:
         return self._open
 
     def open(self, client_id: str) -> StoredSession:
-        """Return the session of a client; an empty one if none is stored or its time is over."""
+        """Return the session of a client; an empty one if none is stored."""
         if self._open is not None:
             raise StoreError("the session store is in use by another client")
         session = self._sessions.setdefault(client_id, _Session())
         if session.expires_at is not None and session.expires_at <= time.time():
-            session = self._sessions[client_id] = _Session()
+            session = self._sessions[client_id] = _Session(session.outgoing)
         self._open = session
         return StoredSession(
             [session.outgoing[order] for order in sorted(session.outgoing)],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from wirekit._errors import BusyError, Error, LocalProtocolError
 from wirekit.protocols.mqtt import (
@@ -38,6 +38,16 @@ _BATCH = 100  # filters in one SUBSCRIBE when they are all sent again
 _STATEMENTS: dict[type, str] = {Subscribe: "MQTT-3.8.4-6", Unsubscribe: ""}
 
 Answer: TypeAlias = SubAck | UnsubAck
+
+
+class Changed(Protocol):
+    """Is told of a subscription."""
+
+    def __call__(
+        self, topic_filter: str, identifier: int | None, *, there: bool = True
+    ) -> None: ...
+
+
 _Item = TypeVar("_Item")
 
 
@@ -70,6 +80,7 @@ class Subscriptions:
         send: sends a packet on the present connection.
         refused: told of a subscription that the server does not want to renew, and why.
         store: keeps the same on disk, or wherever.
+        changed: told of each subscription that is known, with its identifier, or no more.
     """
 
     def __init__(
@@ -78,8 +89,11 @@ class Subscriptions:
         send: Callable[[Packet], None],
         refused: Callable[[str, Exception], None],
         store: SessionStore | None = None,
+        *,
+        changed: Changed | None = None,
     ) -> None:
         self._ids = ids
+        self._changed = changed
         self._send = send
         self._refused = refused
         self._store = store
@@ -97,7 +111,7 @@ class Subscriptions:
     def restore(self, kept: Iterable[tuple[Subscription, int | None]]) -> None:
         """Go on with what the store has kept."""
         for subscription, identifier in kept:
-            self._known[subscription.topic_filter] = (subscription, identifier)
+            self._know(subscription, identifier)
             self._kept.add(subscription.topic_filter)
 
     # Who wants them.
@@ -247,7 +261,7 @@ class Subscriptions:
             elif request.abandoned and not self._is_wanted(topic_filter):
                 unwanted.append(topic_filter)
             else:
-                self._known[topic_filter] = (subscription, identifier)
+                self._know(subscription, identifier)
                 if request.kept:
                     self._kept.add(topic_filter)
                 if self._store is not None:
@@ -264,8 +278,17 @@ class Subscriptions:
             for subscription in request.packet.subscriptions
         )
 
+    def _know(self, subscription: Subscription, identifier: int | None) -> None:
+        self._known[subscription.topic_filter] = (subscription, identifier)
+        if self._changed is not None:
+            self._changed(subscription.topic_filter, identifier)
+
     def _forget(self, topic_filter: str) -> None:
-        if self._known.pop(topic_filter, None) is not None and self._store is not None:
+        if self._known.pop(topic_filter, None) is None:
+            return
+        if self._changed is not None:
+            self._changed(topic_filter, None, there=False)
+        if self._store is not None:
             self._store.remove_subscription(topic_filter)
 
     def _give_up(self, topic_filter: str, error: Exception) -> None:

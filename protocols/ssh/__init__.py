@@ -7,7 +7,7 @@ draft-ietf-sshm-mlkem-hybrid-kex. Needs ``wirekit[ssh]``, for `cryptography`.
 
 from __future__ import annotations
 
-from . import _channels, _messages, codec
+from . import _channels, _messages, _primitives, codec
 from ._algorithms import Algorithms as Algorithms
 from ._certificates import Certificate as Certificate
 from ._certificates import check_host_certificate as check_host_certificate
@@ -24,7 +24,7 @@ from ._identification import Identification as Identification
 from ._identification import Role as Role
 from ._messages import *  # noqa: F403
 from ._negotiation import NegotiatedAlgorithms as NegotiatedAlgorithms
-from ._primitives import Reader as Reader
+from ._primitives import *  # noqa: F403
 from ._sender import State as State
 from .codec import *  # noqa: F403
 
@@ -40,7 +40,6 @@ __all__ = [
     "NegotiatedAlgorithms",
     "PacketTooLarge",
     "PrivateHostKey",
-    "Reader",
     "Role",
     "SSHProtocolError",
     "State",
@@ -48,4 +47,5 @@ __all__ = [
 ]
 __all__ += _channels.__all__
 __all__ += _messages.__all__
+__all__ += _primitives.__all__
 __all__ += codec.__all__

@@ -24,7 +24,6 @@ __all__ = [
     "RSA_HASHES",
     "PublicKey",
     "bad_key",
-    "bad_signature",
     "read_public_key",
     "verify_signature",
 ]
@@ -89,7 +88,7 @@ class _ECDSAKey(PublicKey):
         r, s = signature.mpint(), signature.mpint()
         signature.end()
         if r < 1 or s < 1:
-            raise bad_signature()
+            raise _bad_signature()
         self._key.verify(encode_dss_signature(r, s), data, ec.ECDSA(self._hash))
 
 
@@ -139,13 +138,13 @@ def verify_signature(key: PublicKey, algorithm: str, signature: bytes, data: byt
     """
     reader = Reader(signature)
     if reader.string() != algorithm.encode() or algorithm not in key.algorithms:
-        raise bad_signature()
+        raise _bad_signature()
     value = reader.string()
     reader.end()
     try:
         key.verify(algorithm, Reader(value), data)
     except (InvalidSignature, ValueError, UnsupportedAlgorithm):
-        raise bad_signature() from None
+        raise _bad_signature() from None
 
 
 def bad_key() -> SSHProtocolError:
@@ -153,6 +152,6 @@ def bad_key() -> SSHProtocolError:
     return SSHProtocolError("a public key that is none", DisconnectReason.KEY_EXCHANGE_FAILED)
 
 
-def bad_signature() -> SSHProtocolError:
+def _bad_signature() -> SSHProtocolError:
     """Return the error for a signature that is not right."""
     return SSHProtocolError("a wrong signature", DisconnectReason.KEY_EXCHANGE_FAILED)

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -112,7 +113,13 @@ def read_maildirs(directory: Path) -> Iterator[DeliveredMail]:
         mailbox, _, detail = str(path.parent.parent.relative_to(directory)).partition("/.")
         if detail:
             mailbox = mailbox.replace("@", f"+{detail}@", 1)
-        yield _parsed(path.read_bytes(), mailbox)
+        yield _read(path, mailbox)
+
+
+@cache
+def _read(path: Path, mailbox: str) -> DeliveredMail:
+    # A message in a Maildir never changes, and tests look again and again.
+    return _parsed(path.read_bytes(), mailbox)
 
 
 def _parsed(stored: bytes, mailbox: str) -> DeliveredMail:

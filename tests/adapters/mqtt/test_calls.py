@@ -184,6 +184,35 @@ async def test_without_a_connection_messages_wait() -> None:
         assert [await call for call in calls] == [OK] * 3
 
 
+@pytest.mark.parametrize("qos", [0, 1, 2])
+async def test_cancelling_what_waits_for_a_connection(qos: int) -> None:
+    async with reconnecting() as (client, network, server):
+        server.socket.abort()
+        await eventually(lambda: not client.connected)
+        calling = asyncio.create_task(client.publish("a", qos=qos))
+        await turns(2)
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        server = await network.server()
+        await server.accept(session_present=True)
+        await server.silent()
+
+
+async def test_cancelling_what_waits_for_a_server_that_does_not_read() -> None:
+    async with opened() as (client, server):
+        await client.publish("a", bytes(1_000_000))
+        await turns(2)
+        calls = [asyncio.create_task(client.publish("b", qos=qos)) for qos in (0, 1)]
+        await turns(2)
+        for call in calls:
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        assert (await server.receive(Publish)).topic == "a"
+        await server.silent()
+
+
 @pytest.mark.parametrize("qos", [0, 1])
 async def test_but_not_for_ever(qos: int) -> None:
     async with reconnecting(timeout=0.05) as (client, network, server):

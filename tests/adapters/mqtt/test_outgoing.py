@@ -14,6 +14,7 @@ from wirekit.adapters.mqtt._packet_ids import PacketIds
 from wirekit.adapters.mqtt._store import OutgoingEntry
 from wirekit.protocols.mqtt import (
     Packet,
+    Properties,
     PubAck,
     PubComp,
     Publish,
@@ -41,11 +42,12 @@ class Sender:
         return self.outgoing.opened(receive_maximum, session_present=session_present)
 
     def add(self, name: str, qos: int = 1, expiry: int | None = None) -> Flow:
-        publish = Publish(name, b"payload", qos)
+        properties: Properties = {}
         if expiry is not None:
-            publish.properties["message_expiry_interval"] = expiry
+            properties["message_expiry_interval"] = expiry
+        publish = Publish(name, b"payload", qos, properties=properties)
         future: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
-        return self.outgoing.add(publish, future, at_once=True)
+        return self.outgoing.add(publish, future, lifetime=expiry, at_once=True)
 
     def sent(self) -> list[Publish]:
         return list(iter(self.outgoing.next, None))

@@ -13,7 +13,6 @@ from tests.interop.mqtt.checks import assert_nothing_is_left
 from tests.interop.waiting import PATIENCE, eventually
 from wirekit.adapters.mqtt import MQTT, ReasonCode
 from wirekit.protocols.mqtt import (
-    Codec,
     Disconnect,
     Packet,
     PingReq,

@@ -34,7 +34,7 @@ def websocket_address(server: RunningServer, *, tls: bool) -> tuple[str, int]:
 
 @asynccontextmanager
 async def websocket(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
-    connector = WebSocketConnector(connector=DirectConnector())
+    connector = WebSocketConnector(connector=DirectConnector(), subprotocols=["mqtt"])
     yield {"connector": connector, "address": websocket_address(server, tls=False)}
 
 
@@ -43,7 +43,7 @@ async def websocket_over_tls(
     server: RunningServer, authority: CertificateAuthority
 ) -> AsyncGenerator[Way]:
     inner = DirectConnector(secure_transport="on", ssl_context=authority.client_context())
-    connector = WebSocketConnector(connector=inner)
+    connector = WebSocketConnector(connector=inner, subprotocols=["mqtt"])
     yield {"connector": connector, "address": websocket_address(server, tls=True)}
 
 
@@ -56,7 +56,10 @@ async def websocket_over_tls_through_memory(
     inner = DirectConnector(
         connector=tunnel, secure_transport="on", ssl_context=authority.client_context()
     )
-    yield {"connector": WebSocketConnector(connector=inner), "address": address}
+    yield {
+        "connector": WebSocketConnector(connector=inner, subprotocols=["mqtt"]),
+        "address": address,
+    }
     await tunnel.ended()
 
 

@@ -39,7 +39,7 @@ async def test_connections_cut_at_any_byte(
         name=f"cut/{version}/{publisher}/{subscriber}",
         seconds=0.5,
     )
-    tally.check()
+    tally.check(publisher)
     assert tally.faults > 10
     assert any(tally.published.values())
 
@@ -53,6 +53,6 @@ async def test_a_broker_that_ends_in_the_middle(
 ) -> None:
     name = f"{how['broker_ends']}/{version}"
     tally = await storm(own_server, version=version, name=name, seconds=1.0, **how)
-    tally.check()
+    tally.check("wirekit")
     assert tally.broker_ends > 0
     assert all(tally.published.values())

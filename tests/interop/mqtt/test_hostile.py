@@ -1,8 +1,7 @@
-"""A broker that breaks the protocol is told why it is left, and everyone who waits gets an error."""
+"""A broker that breaks the protocol is told why it is left, and all who wait get an error."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -11,17 +10,14 @@ import pytest
 import wirekit
 from tests.interop.mqtt.checks import assert_packet_ids_agree, assert_typed, inside
 from tests.interop.mqtt.fake_broker import FakeBroker, Peer, spoken
-from tests.interop.waiting import eventually, outcomes
+from tests.interop.waiting import outcomes
 from tests.protocols.mqtt._faults import FAULTS, Fault
 from tests.protocols.mqtt.test_codec_faults import name
 from wirekit import ConnectionLost, RemoteProtocolError
 from wirekit.adapters.mqtt import MQTT, Authentication, MqttCodeError, ReasonCode
 from wirekit.protocols.mqtt import (
-    Auth,
     Connect,
-    Disconnect,
     Packet,
-    PingResp,
     PubAck,
     PubComp,
     Publish,
@@ -32,7 +28,6 @@ from wirekit.protocols.mqtt import (
     UnsubAck,
     Unsubscribe,
 )
-from wirekit.protocols.mqtt._reason_codes import DISCONNECT_CODES
 
 VERSIONS = pytest.mark.parametrize("version", [5, 4])
 PROTOCOL_ERROR = ReasonCode.PROTOCOL_ERROR

@@ -194,9 +194,8 @@ async def test_a_session_that_comes_and_goes() -> None:
                 seen[-1].append(packet.payload)
         return None
 
-    async with FakeBroker(play) as broker:
-        async with broker.client(clean_start=False) as client:
-            got = await outcomes(*(client.publish("a", str(number), 1) for number in range(6)))
+    async with FakeBroker(play) as broker, broker.client(clean_start=False) as client:
+        got = await outcomes(*(client.publish("a", str(number), 1) for number in range(6)))
     assert [type(outcome) for outcome in got] == [SessionLost] * 4 + [ReasonCode] * 2
     assert seen[:5] == [[b"0", b"1"]] * 3 + [[b"2", b"3"]] * 2
 
@@ -370,7 +369,12 @@ async def test_a_broker_that_can_do_nothing() -> None:
         assert await client.publish("a", "x", 1) is ReasonCode.SUCCESS
         async with client.subscription("a", 1):
             assert len(broker.peers) == 1
-    assert {type(packet) for packet in received} == {Publish, Subscribe, Unsubscribe, type(received[-1])}
+    assert {type(packet) for packet in received} == {
+        Publish,
+        Subscribe,
+        Unsubscribe,
+        type(received[-1]),
+    }
     (subscribe,) = [packet for packet in received if isinstance(packet, Subscribe)]
     assert not subscribe.properties
 
@@ -447,13 +451,12 @@ async def test_much_behind_connack(version: int) -> None:
         assert {type(packet) for packet in acknowledged} == {PubAck, PubRec}
         await peer.serve()
 
-    async with FakeBroker(play) as broker:
-        async with broker.client_on_socket(version=version) as client:
-            async with asyncio.timeout(PATIENCE):
-                got = [(await client.messages.get()).payload for _ in range(30)]
-            assert got == [b"%d" % number for number in range(1, 31)]
-            await eventually(lambda: not inside(client)._session.incoming.unacknowledged)
-            await turns(5)
+    async with FakeBroker(play) as broker, broker.client_on_socket(version=version) as client:
+        async with asyncio.timeout(PATIENCE):
+            got = [(await client.messages.get()).payload for _ in range(30)]
+        assert got == [b"%d" % number for number in range(1, 31)]
+        await eventually(lambda: not inside(client)._session.incoming.unacknowledged)
+        await turns(5)
 
 
 async def test_authentication_that_goes_on_and_on() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Self, cast
 
@@ -121,13 +120,13 @@ class FakeServer:
             await socket.close()
 
     async def _commands(self, socket: Socket) -> None:
-        waiting = b""
+        waiting: bytes = b""
         accepted = 0
         content = b""
         while data := await socket.read():
             waiting += data
             while b"\r\n" in waiting:
-                line, _, waiting = waiting.partition(b"\r\n")
+                line, waiting = waiting.split(b"\r\n", 1)
                 if self._hasty:
                     waiting = b""
                 self.lines.append(line)
@@ -136,10 +135,11 @@ class FakeServer:
                 if verb in (b"MAIL", b"RSET"):
                     accepted, content = 0, b""
                 last = False
-                if (chunk := re.fullmatch(rb"BDAT (\d+)( LAST)?", line)) is not None:
-                    waiting, piece = await _take(socket, waiting, int(chunk[1]))
+                if verb == b"BDAT":
+                    size, *rest = line.split(b" ")[1:]
+                    waiting, piece = await _take(socket, waiting, int(size))
                     content += piece
-                    last = chunk[2] is not None
+                    last = rest == [b"LAST"]
                     usual = usual if accepted else b"554 nobody\r\n"
                     line = END if last else line
                 reply = self._answer(line)
@@ -151,10 +151,10 @@ class FakeServer:
                 if not await self._write(socket, reply):
                     return
                 if verb == b"DATA" and reply.startswith(b"354"):
-                    rest = await self._mail_data(socket, waiting, accepted=accepted)
-                    if rest is None:
+                    behind = await self._mail_data(socket, waiting, accepted=accepted)
+                    if behind is None:
                         return
-                    waiting = rest
+                    waiting = behind
                 if last or verb == b"DATA":
                     accepted, content = 0, b""
 

@@ -67,7 +67,8 @@ class Storm:
             async with asyncio.timeout(50):
                 await asyncio.wait(tasks)
             for task in tasks:
-                task.cancelled() or task.result()
+                if not task.cancelled():
+                    task.result()
 
     def _new(self) -> int:
         number = len(self.sent) + 1

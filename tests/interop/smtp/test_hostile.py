@@ -320,7 +320,8 @@ async def test_a_chunk_is_refused_and_the_last_one_accepted() -> None:
 
 async def test_a_server_that_takes_nothing_does_not_keep_us() -> None:
     """Neither the mail nor ``aclose`` waits for a server that stopped reading."""
-    tasks: list[asyncio.Task[None]] = []
+    over = asyncio.Event()
+    gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hi\r\n")
@@ -329,8 +330,9 @@ async def test_a_server_that_takes_nothing_does_not_keep_us() -> None:
         for _ in range(3):
             await reader.readline()
         writer.write(b"250 ok\r\n250 ok\r\n354 go\r\n")
-        tasks.append(asyncio.current_task())  # type: ignore[arg-type]
-        await asyncio.sleep(30)
+        await over.wait()
+        writer.transport.abort()
+        gone.set()
 
     tcp = await asyncio.start_server(serve, "127.0.0.1", limit=1000)
     socket = connect(tcp.sockets[0].getsockname(), close_timeout=0.1)
@@ -340,5 +342,5 @@ async def test_a_server_that_takes_nothing_does_not_keep_us() -> None:
                 with pytest.raises(wirekit.WriteTimeout) as caught:
                     await smtp.sendmail(SENDER, TO, b"x" * 20_000_000)
                 assert_typed(caught.value)
-        for task in tasks:
-            task.cancel()
+        over.set()
+        await gone.wait()

@@ -12,11 +12,12 @@ import asyncssh
 import pytest
 
 from tests.interop.ssh.wire import Wire
+from tests.protocols.ssh._oracles import generate_key
 from tests.protocols.ssh._pair import SUITES, host_key, only
 from wirekit.protocols.ssh import (
     Algorithms,
-    DisconnectReason,
     Disconnect,
+    DisconnectReason,
     KeyExchanged,
     NegotiatedAlgorithms,
     ServiceRequest,
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings(
 @contextlib.asynccontextmanager
 async def listening() -> AsyncGenerator[int]:
     """Run an asyncssh server, and give its port."""
-    key = asyncssh.generate_private_key("ssh-ed25519")
+    key = generate_key("ssh-ed25519")
     listener = await asyncssh.listen("127.0.0.1", 0, server_host_keys=[key], **EVERYTHING)
     async with listener:
         yield listener.get_port()

@@ -21,7 +21,7 @@ from wirekit.protocols.ssh import (
 )
 
 if TYPE_CHECKING:
-    from tests.servers import RunningServer
+    pass
 
 OPENSSH_KEX = tuple(name for name in Algorithms().kex_algorithms if "mlkem" not in name)
 QUIET = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")

@@ -40,7 +40,11 @@ class Wire:
     """
 
     def __init__(
-        self, connection: socket.socket | int, role: Any = "client", *, step: int | None = None,
+        self,
+        connection: socket.socket | int,
+        role: Any = "client",
+        *,
+        step: int | None = None,
         **settings: Any,
     ) -> None:
         if isinstance(connection, int):
