@@ -139,7 +139,6 @@ class Router:
             return ()
         return tuple(dict.fromkeys(who for found in matching for who in found.consumers))
 
-
     def _is_for_others(
         self, topic: str, identifiers: list[int], matching: list[_Subscription]
     ) -> bool:

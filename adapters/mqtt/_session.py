@@ -142,13 +142,12 @@ class Session:
         for _ in range(self._full):
             connection.pause_reading()
         self.incoming.opened(session_present=present)
-        self.router.told_apart = self._version == 5 and limits.peer_subscription_identifier_available
+        identifiers = limits.peer_subscription_identifier_available
+        self.router.told_apart = identifiers and self._version == 5
         window = limits.peer_receive_maximum if self._version == 5 else _WINDOW_OF_3_1_1
         for packet in self.outgoing.opened(window, session_present=present):
             connection.send(packet)
-        self.subscriptions.opened(
-            session_present=present, identifiers=limits.peer_subscription_identifier_available
-        )
+        self.subscriptions.opened(session_present=present, identifiers=identifiers)
         self.pump()
         connection.start(self.receive, keep_alive)
 

@@ -20,7 +20,7 @@ class ChaChaCipher:
     Nonces are sequence numbers, so the keys have to change before these come again.
     """
 
-    __slots__ = ("_length_stream", "_stream")
+    __slots__ = ("_length_stream", "_nonce", "_stream")
 
     block_size = 8
     unaligned = 4
@@ -28,6 +28,7 @@ class ChaChaCipher:
     tag_size = 16
 
     def __init__(self, key: bytes, _iv: bytes = b"") -> None:
+        self._nonce = bytes(16)  # of the packet that is being opened
         self._stream = Cipher(algorithms.ChaCha20(key[:32], bytes(16)), None).encryptor()
         self._length_stream = Cipher(algorithms.ChaCha20(key[32:], bytes(16)), None).encryptor()
 
@@ -36,21 +37,19 @@ class ChaChaCipher:
         nonce = _COUNTER + sequence.to_bytes(8, "big")
         self._length_stream.reset_nonce(nonce)
         self._stream.reset_nonce(nonce)
-        tag = Poly1305(self._stream.update(_BLOCK)[:32])
-        sealed_length = self._length_stream.update(length)
-        sealed = self._stream.update(body)
-        tag.update(sealed_length)
-        tag.update(sealed)
-        output += sealed_length, sealed, tag.finalize()
+        key = self._stream.update(_BLOCK)[:32]
+        sealed = self._length_stream.update(length) + self._stream.update(body)
+        output += sealed, Poly1305.generate_tag(key, sealed)
 
     def open_length(self, sequence: int, header: memoryview) -> int:
         """Return the packet_length."""
-        self._length_stream.reset_nonce(_COUNTER + sequence.to_bytes(8, "big"))
+        self._nonce = _COUNTER + sequence.to_bytes(8, "big")
+        self._length_stream.reset_nonce(self._nonce)
         return int.from_bytes(self._length_stream.update(header), "big")
 
     def open(self, sequence: int, packet: memoryview) -> bytes:
         """Return the body, if the tag is right."""
-        self._stream.reset_nonce(_COUNTER + sequence.to_bytes(8, "big"))
+        self._stream.reset_nonce(self._nonce)
         key = self._stream.update(_BLOCK)[:32]
         try:
             Poly1305.verify_tag(key, packet[:-16], bytes(packet[-16:]))

@@ -6,12 +6,9 @@ A `PacketCipher` is made of the keys of one key exchange and serves one directio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ._faults import DisconnectReason, SSHProtocolError
-
-if TYPE_CHECKING:
-    from wirekit.protocols._buffer import Buffer
 
 __all__ = ["ClearCipher", "PacketCipher", "mac_error"]
 
@@ -54,7 +51,7 @@ class PacketCipher(Protocol):
         """
         ...
 
-    def open(self, sequence: int, packet: memoryview) -> Buffer:
+    def open(self, sequence: int, packet: memoryview) -> bytes:
         """Return the body of a packet as it stood on the wire.
 
         Raises:
@@ -81,9 +78,9 @@ class ClearCipher:
         """Return the packet_length."""
         return int.from_bytes(header, "big")
 
-    def open(self, sequence: int, packet: memoryview) -> memoryview:
+    def open(self, sequence: int, packet: memoryview) -> bytes:
         """Return the body."""
-        return packet[4:]
+        return bytes(packet[4:])
 
 
 def mac_error() -> SSHProtocolError:

@@ -12,6 +12,8 @@ from ._ciphers import mac_error
 __all__ = ["GCMCipher"]
 
 _INVOCATION_COUNTER = Struct(">Q")
+_pack_counter = _INVOCATION_COUNTER.pack_into
+_COUNTER_MASK = 0xFFFFFFFFFFFFFFFF
 
 
 class GCMCipher:
@@ -21,7 +23,7 @@ class GCMCipher:
     before the counter can come back to where it began.
     """
 
-    __slots__ = ("_aead", "_counter", "_nonce")
+    __slots__ = ("_counter", "_decrypt", "_encrypt", "_nonce")
 
     block_size = 16
     unaligned = 4
@@ -29,18 +31,17 @@ class GCMCipher:
     tag_size = 16
 
     def __init__(self, key: bytes, iv: bytes) -> None:
-        self._aead = AESGCM(key)
+        aead = AESGCM(key)
+        self._encrypt = aead.encrypt
+        self._decrypt = aead.decrypt
         self._nonce = bytearray(iv)
         (self._counter,) = _INVOCATION_COUNTER.unpack_from(iv, 4)
 
-    def _count(self) -> None:
-        self._counter = self._counter + 1 & 0xFFFFFFFFFFFFFFFF
-        _INVOCATION_COUNTER.pack_into(self._nonce, 4, self._counter)
-
     def seal(self, sequence: int, length: bytes, body: bytes, output: list[bytes]) -> None:
         """Add the length, and the encrypted body with its tag."""
-        output += length, self._aead.encrypt(self._nonce, body, length)
-        self._count()
+        output += length, self._encrypt(self._nonce, body, length)
+        self._counter = self._counter + 1 & _COUNTER_MASK
+        _pack_counter(self._nonce, 4, self._counter)
 
     def open_length(self, sequence: int, header: memoryview) -> int:
         """Return the packet_length."""
@@ -49,8 +50,9 @@ class GCMCipher:
     def open(self, sequence: int, packet: memoryview) -> bytes:
         """Return the body, if its tag is right."""
         try:
-            opened = self._aead.decrypt(self._nonce, packet[4:], packet[:4])
+            opened = self._decrypt(self._nonce, packet[4:], packet[:4])
         except InvalidTag:
             raise mac_error() from None
-        self._count()
+        self._counter = self._counter + 1 & _COUNTER_MASK
+        _pack_counter(self._nonce, 4, self._counter)
         return opened

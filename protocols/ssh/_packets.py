@@ -42,10 +42,12 @@ class PacketWriter:
     """
 
     __slots__ = (
-        "_cipher",
+        "_aligned",
+        "_block",
         "_pool",
         "_pool_position",
         "_random",
+        "_seal",
         "bytes_sealed",
         "compressor",
         "packets",
@@ -55,13 +57,15 @@ class PacketWriter:
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
         self._pool = b""
-        self._pool_position = 0
+        self._pool_position = _POOL
         self.sequence = 0  # of the next packet
         self.compressor: Compressor | None = None
         self._begin(ClearCipher())
 
     def _begin(self, cipher: PacketCipher) -> None:
-        self._cipher = cipher
+        self._seal = cipher.seal
+        self._block = cipher.block_size
+        self._aligned = 4 - cipher.unaligned
         self.packets = 0
         self.bytes_sealed = 0
 
@@ -79,28 +83,24 @@ class PacketWriter:
         """
         if self.packets >= MAX_PACKETS:
             raise LocalProtocolError("no more packets can be sent without a key exchange")
-        cipher = self._cipher
         if self.compressor is not None:
             payload = self.compressor.compress(payload)
-        block = cipher.block_size
         length = len(payload) + 1
-        padding = block - (length + 4 - cipher.unaligned) % block
-        while padding < _MIN_PADDING or length + padding < _LEAST:
-            padding += block
+        padding = self._block - (length + self._aligned) % self._block
+        if padding < _MIN_PADDING or length + padding < _LEAST:
+            padding += self._block
         length += padding
-        body = b"".join((_BYTES[padding], payload, self._padding(padding)))
-        cipher.seal(self.sequence, length.to_bytes(4, "big"), body, output)
+        start = self._pool_position
+        end = self._pool_position = start + padding
+        if end > _POOL:
+            self._pool = self._random(_POOL)
+            start, end = 0, padding
+            self._pool_position = padding
+        body = b"".join((_BYTES[padding], payload, self._pool[start:end]))
+        self._seal(self.sequence, length.to_bytes(4, "big"), body, output)
         self.sequence = self.sequence + 1 & _SEQUENCE_MASK
         self.packets += 1
         self.bytes_sealed += length
-
-    def _padding(self, size: int) -> bytes:
-        start = self._pool_position
-        if start + size > len(self._pool):
-            self._pool = self._random(_POOL)
-            start = 0
-        self._pool_position = start + size
-        return self._pool[start : start + size]
 
 
 class PacketReader:
@@ -111,9 +111,13 @@ class PacketReader:
     """
 
     __slots__ = (
+        "_aligned",
+        "_block",
         "_cipher",
+        "_header_size",
         "_input",
         "_maximum",
+        "_overhead",
         "_pending",
         "_position",
         "_total",
@@ -134,6 +138,10 @@ class PacketReader:
 
     def _begin(self, cipher: PacketCipher) -> None:
         self._cipher = cipher
+        self._block = cipher.block_size
+        self._aligned = 4 - cipher.unaligned
+        self._header_size = cipher.header_size
+        self._overhead = 4 + cipher.tag_size
         self._total = 0  # bytes of the packet that is read, once that is known
         self.packets = 0
         self.bytes_opened = 0
@@ -164,31 +172,50 @@ class PacketReader:
         Raises:
             SSHProtocolError: a packet breaks a rule; the reader is of no further use.
         """
+        packet: memoryview | None = None
         if self._pending:
-            return self._next_pending()
-        start = self._position
-        available = len(self._input) - start
-        size = self._cipher.header_size
-        if available >= size:
-            size = self._total = self._read_length(self._input[start : start + size])
-        if available < size:
-            self._fill(size)
+            packet = self._find_pending()
+        else:
+            start = self._position
+            available = len(self._input) - start
+            size = self._header_size
+            if available >= size:
+                size = self._total = self._read_length(self._input[start : start + size])
+            if available >= size:
+                self._position = start + size
+                packet = self._input[start : start + size]
+            else:
+                self._fill(size)
+        if packet is None:
             return None
         self._total = 0
-        self._position = start + size
-        return self._open(self._input[start : start + size])
+        opened = self._cipher.open(self.sequence, packet)
+        size = len(opened)
+        padding = opened[0]
+        if padding < _MIN_PADDING:
+            raise SSHProtocolError("a padding_length below 4")
+        if padding >= size:
+            raise SSHProtocolError("a padding_length beyond the packet")
+        payload = opened[1 : size - padding]
+        if self.decompressor is not None and payload:
+            payload = self.decompressor.decompress(payload)
+        if not payload:
+            raise SSHProtocolError("a packet without a payload")
+        self.sequence = self.sequence + 1 & _SEQUENCE_MASK
+        self.packets += 1
+        self.bytes_opened += size
+        return payload
 
-    def _next_pending(self) -> bytes | None:
-        """Do the same for a packet that began in earlier input."""
+    def _find_pending(self) -> memoryview | None:
+        """Return the packet that began in earlier input, if it is complete now."""
         if not self._total:
-            if not self._fill(self._cipher.header_size):
+            if not self._fill(self._header_size):
                 return None
             self._total = self._read_length(memoryview(bytes(self._pending)))
         if not self._fill(self._total):
             return None
         packet, self._pending = self._pending, bytearray()
-        self._total = 0
-        return self._open(memoryview(packet))
+        return memoryview(packet)
 
     def _fill(self, size: int) -> bool:
         """Keep input until so many bytes of a packet are there; return whether they are."""
@@ -201,30 +228,11 @@ class PacketReader:
         """Return how many bytes the packet has that begins so."""
         if self.packets >= MAX_PACKETS:
             raise SSHProtocolError("more packets than sequence numbers without a key exchange")
-        cipher = self._cipher
-        length = cipher.open_length(self.sequence, header)
+        length = self._cipher.open_length(self.sequence, header)
         if length < _MIN_PACKET_LENGTH:
             raise SSHProtocolError("a packet_length below 5")
         if length > self._maximum:
             raise PacketTooLarge("a packet_length above maximum_packet_size")
-        if (length + 4 - cipher.unaligned) % cipher.block_size:
+        if (length + self._aligned) % self._block:
             raise SSHProtocolError("a packet_length that is no multiple of the block size")
-        return 4 + length + cipher.tag_size
-
-    def _open(self, packet: memoryview) -> bytes:
-        opened = self._cipher.open(self.sequence, packet)
-        size = len(opened)
-        padding = opened[0]
-        if padding < _MIN_PADDING:
-            raise SSHProtocolError("a padding_length below 4")
-        if padding + 1 > size:
-            raise SSHProtocolError("a padding_length beyond the packet")
-        payload = bytes(opened[1 : size - padding])
-        if self.decompressor is not None and payload:
-            payload = self.decompressor.decompress(payload)
-        if not payload:
-            raise SSHProtocolError("a packet without a payload")
-        self.sequence = self.sequence + 1 & _SEQUENCE_MASK
-        self.packets += 1
-        self.bytes_opened += size
-        return payload
+        return length + self._overhead

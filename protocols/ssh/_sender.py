@@ -26,6 +26,7 @@ USERAUTH_SUCCESS = 52
 """The message (RFC 4252 §6) behind which zlib@openssh.com begins."""
 
 _DISCONNECT = 1
+_CHANGING = frozenset({_DISCONNECT, USERAUTH_SUCCESS})  # behind which not all is as before
 _LAST_GENERIC = 7  # of those that a user of the codec may send: SSH_MSG_EXT_INFO
 _FIRST_OF_SERVICES = 50
 # So that a packet has no more than 256 KiB, beyond which OpenSSH disconnects.
@@ -95,30 +96,38 @@ class Sender:
             LocalProtocolError: one of them cannot be sent, or none in this state, or too much
                 would wait; nothing is sent then.
         """
-        return b"".join(self.send_buffers(*messages))
+        self._put(messages)
+        return self.data_to_send()
 
     def send_buffers(self, *messages: Message | Buffer) -> list[Buffer]:
         """Return the same as `send` in pieces."""
+        self._put(messages)
+        output: list[Buffer] = [*self._output]
+        self._output.clear()
+        return output
+
+    def data_to_send(self) -> bytes:
+        """Return what the codec itself has to say: call this whenever bytes were received."""
+        data = b"".join(self._output)
+        self._output.clear()
+        return data
+
+    def _put(self, messages: tuple[Message | Buffer, ...]) -> None:
+        """Seal messages, or keep them until there are new keys."""
         payloads = [
             message.encode() if isinstance(message, Message) else message for message in messages
         ]
         self._check(payloads)
+        writer, output = self._writer, self._output
         for payload in payloads:
-            if self._holds and payload[0] != _DISCONNECT:
+            number = payload[0]
+            if self._holds and number != _DISCONNECT:
                 self._queue.append(bytes(payload))
                 self._queued += len(payload)
-            else:
-                self._seal(payload)
-        return self._take_output()
-
-    def data_to_send(self) -> bytes:
-        """Return what the codec itself has to say: call this whenever bytes were received."""
-        return b"".join(self._take_output())
-
-    def _take_output(self) -> list[Buffer]:
-        output: list[Buffer] = [*self._output]
-        self._output.clear()
-        return output
+                continue
+            writer.seal(payload, output)
+            if number in _CHANGING:
+                self._go_on_from(number)
 
     def _check(self, payloads: list[bytes | Buffer]) -> None:
         """Make sure that all of them can be sent now, or can wait."""
@@ -128,26 +137,25 @@ class Sender:
         waiting = self._queued
         for payload in payloads:
             number = payload[0] if payload else 0
+            waiting += len(payload)
             if number == _DISCONNECT and may_disconnect:
                 may_send = may_disconnect = False
             elif not may_send:
                 raise LocalProtocolError(f"nothing can be sent in state {state.name}")
-            if not number or _LAST_GENERIC < number < _FIRST_OF_SERVICES:
+            elif not number or _LAST_GENERIC < number < _FIRST_OF_SERVICES:
                 raise LocalProtocolError(f"a message of number {number} is not yours to send")
             if len(payload) > _MAX_PAYLOAD:
                 raise LocalProtocolError(f"a payload of more than {_MAX_PAYLOAD} bytes")
-            waiting += len(payload)
         if self._holds and waiting > self._maximum_queue_size:
             raise LocalProtocolError("too much waits for the end of the key exchange")
         if self._writer.packets + len(payloads) > MAX_PACKETS:
             raise LocalProtocolError("nothing more can be sent without a key exchange")
 
-    def _seal(self, payload: Buffer) -> None:
-        self._writer.seal(payload, self._output)
-        number = payload[0]
+    def _go_on_from(self, number: int) -> None:
+        """Do what follows from a message that was sent."""
         if number == _DISCONNECT:
             self._close()
-        elif number == USERAUTH_SUCCESS and self.role == "server":
+        elif self.role == "server":
             self._user_is_authenticated()
 
     # For the codec itself
@@ -181,7 +189,9 @@ class Sender:
         waiting, self._queue = self._queue, []
         self._queued = 0
         for payload in waiting:
-            self._seal(payload)
+            self._writer.seal(payload, self._output)
+            if payload[0] == USERAUTH_SUCCESS:
+                self._go_on_from(USERAUTH_SUCCESS)
 
     def _user_is_authenticated(self) -> None:
         self._authenticated = True

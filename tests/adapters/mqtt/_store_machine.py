@@ -152,7 +152,9 @@ class StoreMachine(RuleBasedStateMachine):
     def reopened(self) -> None:
         found = self.store.open("client")
         if self.expires_at is not None and self.expires_at < time.time():
+            outgoing = dict(self.outgoing)
             self.forget()
+            self.outgoing.update(outgoing)
         self.check(found)
 
     def check(self, found: StoredSession) -> None:

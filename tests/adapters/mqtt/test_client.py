@@ -52,6 +52,10 @@ BOTH = {"connector": DirectConnector(), "address": "broker:1883"}
         ({"connector": DirectConnector()}, "go together"),
         ({"address": "broker:1883"}, "pass a socket"),
         ({"store": MemoryStore(), **BOTH}, "a store needs the client_id"),
+        (
+            {"store": MemoryStore(), "client_id": "c", "session_expiry_interval": 0, **BOTH},
+            "a store needs a session_expiry_interval",
+        ),
         ({"reconnect_attempts": 0, **BOTH}, "reconnect_attempts"),
         ({"keep_alive": -1, **BOTH}, "keep_alive"),
         ({"version": 4, "session_expiry_interval": 1, **BOTH}, r"3\.1\.1 has no session_expiry"),
@@ -164,8 +168,8 @@ async def test_a_connection_that_is_lost_while_the_session_goes_on() -> None:
         ({}, True, 300),
         ({"session_expiry_interval": 0}, True, 0),
         ({"clean_start": False, "session_expiry_interval": 9}, False, 9),
-        ({"store": MemoryStore()}, False, 300),
-        ({"store": MemoryStore(), "clean_start": True}, True, 300),
+        ({"store": MemoryStore()}, False, 86_400),
+        ({"store": MemoryStore(), "clean_start": True}, True, 86_400),
     ],
 )
 async def test_the_first_connect(settings: dict[str, Any], clean_start: bool, expiry: int) -> None:
@@ -186,7 +190,7 @@ async def test_the_first_connect(settings: dict[str, Any], clean_start: bool, ex
     network.close()
 
 
-@pytest.mark.parametrize(("store", "expiry"), [(None, 0), (MemoryStore(), 300)])
+@pytest.mark.parametrize(("store", "expiry"), [(None, 0), (MemoryStore(), 86_400)])
 async def test_a_socket_has_no_session_beyond_it_but_a_store_has(
     store: MemoryStore | None, expiry: int
 ) -> None:
@@ -342,14 +346,9 @@ async def test_messages_outlive_the_client() -> None:
 
 async def test_a_session_that_the_server_has_forgotten_by_now() -> None:
     store = MemoryStore()
-    settings: dict[str, Any] = {
-        "client_id": "tester",
-        "store": store,
-        "session_expiry_interval": 0,
-    }
-    client, server = on_socket(**settings)
+    client, server = on_socket(client_id="tester", store=store)
     opening = asyncio.create_task(client.open())
-    await server.accept()
+    await server.accept({"session_expiry_interval": 0})
     await opening
     calling = asyncio.create_task(client.publish("a", qos=1))
     await server.receive(Publish)
@@ -357,7 +356,19 @@ async def test_a_session_that_the_server_has_forgotten_by_now() -> None:
     with pytest.raises(wirekit.SocketClosed):
         await calling
     server.socket.abort()
-    assert store.open("tester").empty
+    (entry,) = store.open("tester").outgoing  # nobody knows whether it arrived
+    assert entry.packet_id == 1
+    store.close()
+    client, server = on_socket(client_id="tester", store=store)
+    opening = asyncio.create_task(client.open())
+    await server.accept()
+    await opening
+    again = await server.receive(Publish)
+    assert (again.topic, again.duplicate) == ("a", False)
+    await server.send(PubAck(again.packet_id or 0))
+    await eventually(lambda: not len(inside(client)._session.outgoing))
+    await client.aclose()
+    server.socket.abort()
 
 
 async def test_the_expiry_that_the_server_sets() -> None:

@@ -29,8 +29,10 @@ class Receiver:
         sent, self._sent[:] = list(self._sent), []
         return sent
 
-    def receive(self, packet_id: int, qos: int = 1, *, duplicate: bool = False) -> Publish | None:
-        message = Publish("a", b"", qos, packet_id=packet_id, duplicate=duplicate)
+    def receive(
+        self, packet_id: int, qos: int = 1, *, duplicate: bool = False, payload: bytes = b""
+    ) -> Publish | None:
+        message = Publish("a", payload, qos, packet_id=packet_id, duplicate=duplicate)
         return message if self.incoming.received(message) else None
 
     def new(self, packet_id: int, qos: int = 1) -> Publish:
@@ -162,6 +164,40 @@ def test_a_new_message_of_qos_1_with_the_identifier_of_an_old_one() -> None:
     assert receiver.sent() == []
     receiver.incoming.taken(message)
     assert receiver.sent() == [PubAck(1)]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_new_message_that_was_lost_on_its_first_way(taken: bool) -> None:
+    receiver = Receiver()
+    old = receiver.new(1)
+    receiver.incoming.lost()
+    if taken:
+        receiver.incoming.taken(old)
+    receiver.renew()  # where the server gave up the old message, and sent the new one in vain
+    receiver.renew()
+    message = receiver.receive(1, duplicate=True, payload=b"new")
+    assert message is not None
+    if not taken:
+        receiver.incoming.taken(old)
+    assert receiver.sent() == []
+    receiver.incoming.taken(message)
+    assert receiver.sent() == [PubAck(1)]
+
+
+def test_what_was_taken_out_of_its_turn_is_known_when_it_comes_again() -> None:
+    receiver = Receiver()
+    receiver.new(1)
+    receiver.incoming.taken(receiver.new(2))
+    receiver.renew()
+    assert receiver.receive(2, duplicate=True) is None
+    assert receiver.sent() == [PubAck(2)]
+
+
+def test_a_duplicate_of_something_else() -> None:
+    receiver = Receiver()
+    receiver.new(1)
+    with pytest.raises(Violation, match="not acknowledged"):
+        receiver.receive(1, duplicate=True, payload=b"other")
 
 
 def test_a_new_message_of_qos_2_with_the_identifier_of_an_old_one_of_qos_1() -> None:

@@ -187,6 +187,62 @@ async def test_without_its_session_what_was_sent_is_given_up_and_the_rest_sent()
     assert len(sender.ids) == 1
 
 
+@pytest.fixture
+async def told() -> list[BaseException]:
+    """Errors that the loop's exception handler gets."""
+    errors: list[BaseException] = []
+    handler = asyncio.get_running_loop().set_exception_handler
+    handler(lambda _, context: errors.append(context["exception"]))
+    return errors
+
+
+async def test_what_nobody_waits_for_is_sent_anew_or_told_of(told: list[BaseException]) -> None:
+    earlier = Sender(receive_maximum=4, store=opened_store())
+    for name, qos in (("a", 1), ("b", 2), ("c", 2), ("d", 1), ("e", 1)):
+        earlier.add(name, qos)
+    earlier.outgoing.received(PubRec(3))
+    sender = Sender(receive_maximum=0, store=earlier.store)
+    sender.outgoing.restore(entries(earlier))
+    sender.open(session_present=False)
+    assert [(p.topic, p.duplicate) for p in sender.sent()] == [
+        ("a", False),
+        ("d", False),
+        ("e", False),
+    ]
+    assert [type(error) for error in told] == [SessionLost, SessionLost]
+    assert [order for order, _, _ in stored(sender)] == [1, 4, 5]
+
+
+async def test_what_was_stored_but_not_sent_again_waits_in_the_store_as_before() -> None:
+    earlier = Sender(receive_maximum=2, store=opened_store())
+    earlier.add("a")
+    earlier.add("b")
+    sender = Sender(receive_maximum=0, store=earlier.store)
+    sender.outgoing.restore(entries(earlier))
+    sender.open(1, session_present=False)
+    assert [p.topic for p in sender.sent()] == ["a"]
+    assert [packet_id is None for _, packet_id, _ in stored(sender)] == [False, True]
+
+
+async def test_a_message_whose_caller_has_left_is_sent_anew(told: list[BaseException]) -> None:
+    sender = Sender()
+    flows = [sender.add("a"), sender.add("b", 2), sender.add("c", expiry=5)]
+    for flow in flows:
+        sender.outgoing.withdraw(flow)
+    sender.outgoing.lost()
+    sender.time += 10
+    sender.open(session_present=False)
+    assert [p.topic for p in sender.sent()] == ["a"]
+    assert [type(error) for error in told] == [SessionLost]
+
+
+async def test_a_refusal_that_nobody_waits_for(told: list[BaseException]) -> None:
+    sender = Sender()
+    sender.outgoing.withdraw(sender.add("a"))
+    sender.outgoing.acknowledged(PubAck(1, ReasonCode.NOT_AUTHORIZED))
+    assert [type(error) for error in told] == [MqttCodeError]
+
+
 async def test_who_leaves_takes_along_what_was_not_sent() -> None:
     sender = Sender(receive_maximum=1, store=opened_store())
     sent, waiting = sender.add("a"), sender.add("b")

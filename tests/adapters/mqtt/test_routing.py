@@ -197,6 +197,60 @@ def test_without_identifier_beside_one_with_it() -> None:
     assert set(router.route(message("a/b"))) == {first, second}
 
 
+# Beside subscriptions that are nobody's own.
+
+
+def told_apart(own: Consumer) -> Router:
+    router = Router()
+    router.told_apart = True
+    router.add(own, "o/x", 100)
+    router.known("o/x", 100)
+    return router
+
+
+def test_a_copy_for_a_plain_subscription() -> None:
+    own = Recorder()
+    router = told_apart(own)
+    assert list(router.route(message("o/x"))) == [own]
+    router.known("o/#", None)
+    assert list(router.route(message("o/x"))) == []
+    assert list(router.route(message("o/x", 100))) == [own]
+    assert list(router.route(message("o/x", 7))) == [own]  # of one that was replaced
+    router.known("o/#", 7)
+    assert list(router.route(message("o/x", 7))) == []
+    assert list(router.route(message("o/x", 7, 100))) == [own]  # one copy for both
+    assert list(router.route(message("o/x"))) == [own]
+    router.known("o/#", None, there=False)
+    router.known("o/#", None, there=False)
+    assert list(router.route(message("o/x", 7))) == [own]
+
+
+def test_a_plain_subscription_elsewhere() -> None:
+    own = Recorder()
+    router = told_apart(own)
+    router.known("p/#", None)
+    assert list(router.route(message("o/x"))) == [own]
+
+
+def test_a_server_that_does_not_tell_subscriptions_apart() -> None:
+    own = Recorder()
+    router = told_apart(own)
+    router.known("o/#", None)
+    router.told_apart = False
+    assert list(router.route(message("o/x"))) == [own]
+
+
+def test_own_subscriptions_without_identifier() -> None:
+    own, other = Recorder(), Recorder()
+    router = told_apart(own)
+    router.known("o/#", None)
+    router.known("o/x", None)  # subscribed to again by hand
+    assert list(router.route(message("o/x"))) == [own]
+    router.known("o/x", 100)
+    router.add(other, "o/+")
+    assert set(router.route(message("o/x"))) == {own, other}
+
+
 def test_the_same_filter_twice() -> None:
     router = Router()
     first, second = Recorder(), Recorder()

@@ -387,10 +387,87 @@ async def test_a_session_that_is_not_wanted_any_more(clients: list[Client]) -> N
     store = MemoryStore()
     client = Client(store=store)
     client.session.restore("tester", clean_start=False)
-    client.publish("a")
+    clients.append(client)
+    server = await client.connect({"receive_maximum": 1})
+    client.publish("sent")
+    client.publish("waiting")
+    await server.receive(Publish)
+    await server.send(message(7, 2))
+    await eventually(lambda: len(client.messages) == 1)
     store.close()
     later = Client(store=store)
     later.session.restore("tester", clean_start=True)
-    assert len(later.session.outgoing) == 0
+    assert len(later.messages) == 0
     store.close()
-    assert store.open("tester").empty
+    stored = store.open("tester")
+    # What was not sent is no part of the session state, and was meant to be sent.
+    assert [entry.publish and entry.publish.topic for entry in stored.outgoing] == ["waiting"]
+    assert len(later.session.outgoing) == 1
+    assert stored.incoming == {}
+
+
+@pytest.fixture
+async def told() -> list[BaseException]:
+    """Errors that the loop's exception handler gets."""
+    errors: list[BaseException] = []
+    handler = asyncio.get_running_loop().set_exception_handler
+    handler(lambda _, context: errors.append(context["exception"]))
+    return errors
+
+
+async def test_a_message_that_is_too_large_for_this_connection_was_sent_on_another(
+    client: Client, told: list[BaseException]
+) -> None:
+    server = await client.connect()
+    futures = [client.publish(name * 100, qos) for name, qos in (("a", 1), ("b", 2), ("c", 2))]
+    for _ in futures:
+        await server.receive(Publish)
+    server.socket.abort()
+    await client.gone()
+    server = await client.connect(
+        {"maximum_packet_size": 50, "receive_maximum": 1}, session_present=True
+    )
+    for future in futures:
+        with pytest.raises(wirekit.LocalProtocolError) as caught:
+            await future
+        assert vars(caught.value)["sent"] is True
+    future = client.publish("new", 2)
+    # The server may know "b" and "c" by theirs, and take this for one of them.
+    assert (await server.receive(Publish)).packet_id == 4
+    await server.send(PubRec(4))
+    await server.receive(PubRel)
+    await server.send(PubComp(4))
+    await future
+    server.socket.abort()
+    await client.gone()
+    server = await client.connect(session_present=True)
+    for packet_id in (2, 3):
+        assert (await server.receive(Publish)).packet_id == packet_id
+    for packet_id in (2, 3):
+        await server.send(PubRec(packet_id))
+        await server.receive(PubRel)
+        await server.send(PubComp(packet_id))
+    await eventually(lambda: not len(client.session.outgoing))
+    assert told == []
+
+
+async def test_a_copy_for_a_plain_subscription_does_not_go_to_another_ones_consumer(
+    client: Client,
+) -> None:
+    server = await client.connect()
+    session = client.session
+    own = Messages()
+    plain = session.subscriptions.subscribe([Subscription("o/#")], {})
+    session.hold(own, [Subscription("o/x")])
+    held = session.subscribe_held(Subscription("o/x"))
+    identifier: list[int] = []
+    for future in (plain, held):
+        packet = await server.receive(Subscribe)
+        identifier = packet.properties.get("subscription_identifier", [])
+        await server.send(SubAck(packet.packet_id, (ReasonCode.SUCCESS,)))
+        await future
+    copy = Publish("o/x", properties={"subscription_identifier": identifier})
+    await server.send(message(None, 0, topic="o/x"), copy)
+    await eventually(lambda: len(own) + len(client.messages) == 2)
+    assert not (await client.messages.get()).properties
+    assert (await own.get()).properties == {"subscription_identifier": identifier}

@@ -33,7 +33,16 @@ class Asking:
         self.refused: dict[str, Exception] = {}
         self.connected = True
         self.forbidden: set[str] = set()
-        self.subscriptions = Subscriptions(self.ids, self._send, self.refused.__setitem__, store)
+        self.known: dict[str, int | None] = {}
+        self.subscriptions = Subscriptions(
+            self.ids, self._send, self.refused.__setitem__, store, changed=self._changed
+        )
+
+    def _changed(self, topic_filter: str, identifier: int | None, *, there: bool = True) -> None:
+        if there:
+            self.known[topic_filter] = identifier
+        else:
+            del self.known[topic_filter]
 
     def _send(self, packet: Packet) -> None:
         if not self.connected:
@@ -89,9 +98,11 @@ async def test_subscribing_and_unsubscribing() -> None:
     assert (await future).reason_codes == (OK, REFUSED)
     assert "a" in asking.subscriptions
     assert "b" not in asking.subscriptions
+    assert asking.known == {"a": 7}
     future = asking.subscriptions.unsubscribe(["a"], {})
     assert asking.packets == [Unsubscribe(2, ("a",))]
     asking.answer(OK)
+    assert asking.known == {}
     assert (await future).reason_codes == (OK,)
     assert "a" not in asking.subscriptions
     assert len(asking.ids) == 0

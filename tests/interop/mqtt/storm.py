@@ -28,7 +28,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-import paho.mqtt.client as paho
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from tests import servers
 from tests.interop.mqtt.weather import Weather
@@ -144,8 +147,8 @@ async def paho_client(
     address: tuple[str, int], version: int, client_id: str, on_message: Any = None, topic: str = ""
 ) -> AsyncGenerator[paho.Client]:
     protocol = paho.MQTTv5 if version == 5 else paho.MQTTv311
-    clean = {} if version == 5 else {"clean_session": False}
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, protocol=protocol, **clean)
+    clean: dict[str, Any] = {} if version == 5 else {"clean_session": False}
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol, **clean)
     client.reconnect_delay_set(0.01, 0.05)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ready = threading.Event()
 
@@ -156,12 +159,16 @@ async def paho_client(
             ready.set()
 
     client.on_connect = on_connect
-    client.on_subscribe = lambda *_: ready.set()
+
+    def on_subscribe(*answer: Any) -> None:
+        ready.set()
+
+    client.on_subscribe = on_subscribe
     if on_message is not None:
         client.on_message = on_message
     more: dict[str, Any] = {}
     if version == 5:
-        properties = paho.Properties(paho.PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 3600
         more = {"clean_start": False, "properties": properties}
     client.connect(*address, **more)

@@ -172,7 +172,7 @@ async def test_a_client_that_comes_back_after_a_fault(version: int) -> None:
 # Identifier 1 is a PUBLISH of QoS 1, 2 one of QoS 2, 3 one of QoS 2 that waits for PUBCOMP, 4 a
 # SUBSCRIBE with two filters, 5 an UNSUBSCRIBE with one. 6 is nothing, and so is 65 535.
 GRANTED = (ReasonCode.GRANTED_QOS_1, ReasonCode.GRANTED_QOS_2)
-WRONG: list[list[Packet]] = [
+WRONG: list[list[Any]] = [
     # For nothing under way
     *([packet] for number in (6, 65535) for packet in (PubAck(number), PubComp(number))),
     [SubAck(6, GRANTED)],
@@ -194,7 +194,7 @@ WRONG: list[list[Packet]] = [
     [SubAck(4, (*GRANTED, SUCCESS))],
     [SubAck(4, (*GRANTED, *[SUCCESS] * 5000))],
 ]
-WITH_REASONS = [  # which 3.1.1 does not know
+WITH_REASONS: list[list[Any]] = [  # which 3.1.1 does not know
     *([PubRec(number, ReasonCode.QUOTA_EXCEEDED)] for number in (1, 4, 5)),
     [PubAck(1, ReasonCode.QUOTA_EXCEEDED), PubAck(1)],
     [UnsubAck(5, (SUCCESS, SUCCESS))],
@@ -215,7 +215,7 @@ def wrong_name(value: object) -> str:
     ],
     ids=wrong_name,
 )
-async def test_wrong_acknowledgements(packets: list[Packet], version: int) -> None:
+async def test_wrong_acknowledgements(packets: list[Any], version: int) -> None:
     reasons: list[ReasonCode | None] = []
 
     async def play(peer: Peer) -> None:

@@ -126,7 +126,7 @@ class FakeServer:
         while data := await socket.read():
             waiting += data
             while b"\r\n" in waiting:
-                line, waiting = waiting.split(b"\r\n", 1)
+                line, waiting = _first_line(waiting)
                 if self._hasty:
                     waiting = b""
                 self.lines.append(line)
@@ -136,10 +136,10 @@ class FakeServer:
                     accepted, content = 0, b""
                 last = False
                 if verb == b"BDAT":
-                    size, *rest = line.split(b" ")[1:]
-                    waiting, piece = await _take(socket, waiting, int(size))
+                    words = line.split(b" ")
+                    waiting, piece = await _take(socket, waiting, int(words[1]))
                     content += piece
-                    last = rest == [b"LAST"]
+                    last = words[2:] == [b"LAST"]
                     usual = usual if accepted else b"554 nobody\r\n"
                     line = END if last else line
                 reply = self._answer(line)
@@ -192,6 +192,11 @@ class FakeServer:
             await eventually(lambda: not transport.get_write_buffer_size())  # a reset overtakes it
             socket.abort()
         return False
+
+
+def _first_line(waiting: bytes) -> tuple[bytes, bytes]:
+    line, _, rest = waiting.partition(b"\r\n")
+    return line, rest
 
 
 async def _take(socket: Socket, waiting: bytes, count: int) -> tuple[bytes, bytes]:

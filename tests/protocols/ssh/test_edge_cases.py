@@ -141,7 +141,7 @@ def test_11_a_packet_length_above_the_limit_is_refused_at_once(length: int) -> N
 def make_length(suite: tuple[str, str], length: int) -> bytes:
     """Return how a packet with that packet_length begins."""
     pieces: list[bytes] = []
-    cipher = inside(open_codec("client", *suite))._writer._cipher
+    cipher = inside(open_codec("client", *suite))._reader._cipher
     cipher.seal(0, length.to_bytes(4, "big"), bytes(28), pieces)
     return b"".join(pieces)[: cipher.header_size]
 
@@ -161,8 +161,8 @@ def sealed_body(suite: tuple[str, str], body: bytes) -> bytes:
     if suite[0] == "none":
         return VERSION + len(body).to_bytes(4, "big") + body
     pieces: list[bytes] = []
-    writer = inside(open_codec("client", *suite))._writer
-    inside(writer)._cipher.seal(0, len(body).to_bytes(4, "big"), body, pieces)
+    cipher = inside(open_codec("client", *suite))._reader._cipher
+    cipher.seal(0, len(body).to_bytes(4, "big"), body, pieces)
     return b"".join(pieces)
 
 
@@ -170,7 +170,7 @@ def body_size(suite: tuple[str, str]) -> int:
     """Return the packet_length of a packet of 32 bytes, or of 36 where these do not count."""
     if suite[0] == "none":
         return 28
-    unaligned: int = inside(open_codec("client", *suite))._writer._cipher.unaligned
+    unaligned: int = inside(open_codec("client", *suite))._reader._cipher.unaligned
     return 28 + unaligned
 
 
@@ -226,7 +226,7 @@ def test_16_a_wrong_mac_is_one_error_and_no_plaintext(suite: tuple[str, str]) ->
 def test_17_before_the_tag_only_the_limits_of_a_length_count(suite: tuple[str, str]) -> None:
     """A length within the limits is waited for; then the tag decides."""
     codec = open_codec("client", *suite)
-    unaligned = inside(codec)._writer._cipher.unaligned
+    unaligned = inside(codec)._reader._cipher.unaligned
     head = make_length(suite, 256 * 1024 - 16 + (12 if unaligned == 0 else 16))
     assert codec.receive_data(head) == []
     assert refused(codec, bytes(256 * 1024 + 100)).reason_code is DisconnectReason.MAC_ERROR
