@@ -125,12 +125,14 @@ class Calls:
         if timeout is not None:
             deadlines = Deadlines(timeout, partial(self._too_late, _NOT_ACKNOWLEDGED, timeout))
         deadlines.watch(future)
+        self._session.begin_awaiting()
         try:
             return await future
         except BaseException:
             self._session.outgoing.withdraw(flow)
             raise
         finally:
+            self._session.end_awaiting()
             deadlines.forget(future)
             if timeout is not None:
                 deadlines.close()
@@ -351,7 +353,11 @@ class Calls:
                 futures: list[asyncio.Future[Answer]] = []
                 try:
                     futures.extend(ask() for ask in asks)  # keeps what came before an error
-                    return [await future for future in futures]
+                    self._session.begin_awaiting()
+                    try:
+                        return [await future for future in futures]
+                    finally:
+                        self._session.end_awaiting()
                 except LocalProtocolError as error:
                     raise connection_error(error, sent=False) from None
                 except Error as error:
@@ -417,4 +423,6 @@ class Calls:
         text = f"{what} within {seconds} s"
         if self._link.current is None and self._link.last_error is not None:
             text = f"{text}, there is no connection: {self._link.last_error}"
+        elif self._session.reading_waits:
+            text = f"{text}: nothing more is read until messages that arrived are taken"
         return connection_error(ReadTimeout(text))

@@ -269,10 +269,10 @@ class MQTT(Requests):
         Whoever still waits gets `SocketClosed`. Messages of QoS 1 and 2 that are not acknowledged
         stay in the session, if that goes on.
         """
-        await self._end_requests()
         connection = self._link.current
-        await self._link.aclose()
         try:
+            await self._end_requests()
+            await self._link.aclose()
             if connection is not None and connection.error is None:
                 try:
                     async with asyncio.timeout(_GOODBYE):

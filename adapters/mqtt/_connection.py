@@ -32,6 +32,8 @@ __all__ = ["Connection"]
 
 _SMALLEST_READ = 4096
 _LARGEST_READ = 262144
+_MOST_KEPT = 4  # packets that nobody has asked for; one read may bring more
+_MOST_ANSWERS = 4  # times max_buffered that are gathered for a server that does not read
 _PING_AT = 0.9  # of the Keep Alive, so that the timer's own delay breaks no promise
 
 
@@ -71,11 +73,14 @@ class Connection(asyncio.BufferedProtocol):
         self._view = memoryview(bytearray(_SMALLEST_READ))
         self._fault: RemoteProtocolError | None = None  # ends it when what came before is handled
         self._kept: deque[Packet] = deque()
+        self._keeping = False  # whether reading waits, because so many are kept
         self._next: asyncio.Future[None] | None = None
         self._out: list[Buffer] = []
         self._gathered = 0  # bytes in it
         self._max_buffered = max_buffered
         self._congested = False
+        self._answers = 0  # bytes gathered by `send` since it is congested
+        self._choked = False  # whether reading waits, because these are too many
         self._flush_scheduled = False
         self._writers: deque[asyncio.Future[None]] = deque()
         self._pauses = 0
@@ -111,6 +116,11 @@ class Connection(asyncio.BufferedProtocol):
         self._out.append(data)
         self._gathered += len(data)
         self._schedule()
+        if self._congested:
+            self._answers += len(data)
+            if not self._choked and self._answers > _MOST_ANSWERS * self._max_buffered:
+                self._choked = True
+                self.pause_reading()
 
     def send_publish(self, packet: Publish) -> None:
         """Send a message; a large payload is not copied.
@@ -165,6 +175,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _check_full(self) -> None:
         self.full = self._congested or self._gathered >= self._max_buffered
+        if not self._congested:
+            self._answers = 0
+            if self._choked:
+                self._choked = False
+                self.resume_reading()
         if not self.full:
             self._wake_writers()
             if self.on_writable is not None and self.error is None:
@@ -235,6 +250,9 @@ class Connection(asyncio.BufferedProtocol):
     def keep(self, packets: Iterable[Packet]) -> None:
         """Let somebody have these from `next_packet`."""
         self._kept += packets
+        if not self._keeping and len(self._kept) > _MOST_KEPT:
+            self._keeping = True
+            self.pause_reading()
         if self._next is not None and not self._next.done():
             self._next.set_result(None)
 
@@ -249,7 +267,15 @@ class Connection(asyncio.BufferedProtocol):
                 raise connection_error(self.error)
             self._next = self._loop.create_future()
             await self._next
-        return self._kept.popleft()
+        packet = self._kept.popleft()
+        if not self._kept:
+            self._keep_no_more()
+        return packet
+
+    def _keep_no_more(self) -> None:
+        if self._keeping:
+            self._keeping = False
+            self.resume_reading()
 
     def start(self, receive: Callable[[list[Packet]], None], keep_alive: int) -> None:
         """Give received packets to ``receive`` from now on, those first that came already.
@@ -271,6 +297,7 @@ class Connection(asyncio.BufferedProtocol):
                 receive(packets)
             except Exception as error:
                 self.fail(error)
+        self._keep_no_more()
 
     def pause_reading(self) -> None:
         """Read no more until `resume_reading` was called as often as this."""
@@ -311,7 +338,7 @@ class Connection(asyncio.BufferedProtocol):
         """Ask for a sign of life when it is time, and give up a server that gives none."""
         now = self._loop.time()
         patience = self._patience
-        if self._pauses or self._drains():
+        if self._pauses > self._choked or self._drains():
             self._last_heard = now  # we do not listen, or it takes what we send
         if self._asked is not None and self._last_heard > self._asked:
             self._asked = None

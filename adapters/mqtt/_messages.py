@@ -29,6 +29,7 @@ _OVERFLOWS = ("drop-oldest", "drop-newest", "error", "wait")
 _MAX_KEPT = 65535  # the largest Receive Maximum, §3.1.2.11.3
 _STREAK = 16  # messages taken without suspending until the clock is looked at
 _BREATH = 0.005  # seconds after which a consumer that never waits lets others run
+_OVERFULL = 4  # times the limits
 _PAIR = 64  # bytes that a user property takes beside its two strings
 
 
@@ -105,8 +106,9 @@ class Messages:
     Maximum before they are taken. If they have more than ``max_bytes``, or are too many because
     one connection after the other brought some, reading waits as well.
 
-    While reading waits, acknowledgements are not read either: a consumer that awaits one then,
-    instead of the next message, awaits it until its timeout.
+    While reading waits, acknowledgements are not read either. So a call that awaits one, of a
+    consumer perhaps, lets reading go on up to four times these limits; beyond them it may come to
+    its timeout.
     """
 
     def __init__(
@@ -300,6 +302,15 @@ class Messages:
         )
         if self._full and self._on_full is not None:
             self._on_full(True)
+
+    @property
+    def overfull(self) -> bool:
+        """Whether so much waits that nothing more is read, even for who awaits an answer."""
+        return (
+            max(self._kept_bytes, self._droppable_bytes) > _OVERFULL * self._max_bytes
+            or len(self._kept) > _OVERFULL * _MAX_KEPT
+            or len(self._droppable) > max(_OVERFULL * self._max_messages, _MAX_KEPT)
+        )
 
     def _check_half(self) -> None:
         self._full = (

@@ -24,6 +24,7 @@ from wirekit.protocols.mqtt import (
 
 from ._errors import StoreError, connection_error
 from ._incoming import Incoming
+from ._messages import Messages
 from ._outgoing import Outgoing
 from ._packet_ids import PacketIds
 from ._routing import Router
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     )
 
     from ._connection import Connection
-    from ._messages import Consumer, Messages
+    from ._messages import Consumer
     from ._outgoing import Flow
     from ._store import SessionStore
     from ._subscriptions import Answer
@@ -54,6 +55,7 @@ __all__ = ["Session"]
 # How many messages a server gets before it has acknowledged them, where it cannot say how many it
 # wants. It is mosquitto's own default, which loses further ones of QoS 2 (2.0.11), and paho's.
 _WINDOW_OF_3_1_1 = 20
+_WHILE_AWAITING = 4  # times as much is read where an acknowledgement may come behind it
 
 
 class Session:
@@ -94,7 +96,8 @@ class Session:
             ids, self._send, self._refused, store, changed=self.router.known
         )
         self._most_unacknowledged = receive_maximum
-        self._pausing = False  # because of it
+        self._pausing = False  # whether reading waits, because of it or of full consumers
+        self._awaiting = 0  # calls that wait for what the server answers
         self._ended = False
         self._full = 0  # consumers that want reading to wait
         self._control: dict[type[object], Callable[[Any], None]] = {
@@ -139,9 +142,8 @@ class Session:
         if self._store is not None:
             connection.before_write = self._store.flush
             self._store.set_expiry(None)
-        for _ in range(self._full):
-            connection.pause_reading()
         self.incoming.opened(session_present=present)
+        self._check_reading()
         identifiers = limits.peer_subscription_identifier_available
         self.router.told_apart = identifiers and self._version == 5
         window = limits.peer_receive_maximum if self._version == 5 else _WINDOW_OF_3_1_1
@@ -240,7 +242,7 @@ class Session:
             if unclaimed:
                 self.unclaimed.put(unclaimed)
         self.pump()
-        self._check_unacknowledged()
+        self._check_reading()
 
     def _route(
         self,
@@ -318,18 +320,46 @@ class Session:
         """Acknowledge a message of QoS 1 or 2 as soon as all its consumers have it."""
         self.incoming.taken(message)
         if self._pausing:
-            self._check_unacknowledged()
+            self._check_reading()
 
     def acknowledge(self, message: Publish) -> None:
         """Acknowledge a message of QoS 1 or 2."""
         self.incoming.acknowledge(message)
         if self._pausing:
-            self._check_unacknowledged()
+            self._check_reading()
 
-    def _check_unacknowledged(self) -> None:
-        if self._most_unacknowledged is None or self.connection is None:
+    # Reading waits for the application.
+
+    def full(self, is_full: bool) -> None:
+        """Let reading wait as long as a consumer is full."""
+        self._full += 1 if is_full else -1
+        self._check_reading()
+
+    def begin_awaiting(self) -> None:
+        """Note that a call waits for the server: its answer comes behind what is not read."""
+        self._awaiting += 1
+        if self._pausing:
+            self._check_reading()
+
+    def end_awaiting(self) -> None:
+        """Take back one `begin_awaiting`."""
+        self._awaiting -= 1
+        if not self._awaiting:
+            self._check_reading()
+
+    @property
+    def reading_waits(self) -> bool:
+        """Whether nothing is read because of messages that are not taken."""
+        return self._pausing
+
+    def _check_reading(self) -> None:
+        if self.connection is None:
             return
-        pausing = self.incoming.unacknowledged > self._most_unacknowledged
+        pausing = self._full > 0 and (not self._awaiting or self._is_overfull())
+        most = self._most_unacknowledged
+        if most is not None and not pausing:
+            most *= _WHILE_AWAITING if self._awaiting else 1
+            pausing = self.incoming.unacknowledged > most
         if pausing != self._pausing:
             self._pausing = pausing
             if pausing:
@@ -337,14 +367,9 @@ class Session:
             else:
                 self.connection.resume_reading()
 
-    def full(self, is_full: bool) -> None:
-        """Let reading wait as long as a consumer is full."""
-        self._full += 1 if is_full else -1
-        if self.connection is not None:
-            if is_full:
-                self.connection.pause_reading()
-            else:
-                self.connection.resume_reading()
+    def _is_overfull(self) -> bool:
+        consumers = (self.unclaimed, *self.router.consumers)
+        return any(isinstance(each, Messages) and each.overfull for each in consumers)
 
 
 def _ignore(packet: object) -> None:

@@ -135,6 +135,7 @@ def check_host_certificate(
     """
     if certificate.signature_key not in authorities:
         raise _not_verifiable("is not from an authority that is trusted")
+    _check_signature(certificate)  # before anything of it is made use of
     if certificate.type != _HOST:
         raise _not_verifiable("is not of a host")
     if not certificate.valid_after <= time < certificate.valid_before:
@@ -143,7 +144,6 @@ def check_host_certificate(
         raise _not_verifiable("has an option that is not known")
     if certificate.principals and not _is_named(host, certificate.principals):
         raise _not_verifiable("is of another host")
-    _check_signature(certificate)
 
 
 def _is_named(host: str, principals: tuple[str, ...]) -> bool:

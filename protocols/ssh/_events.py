@@ -43,8 +43,9 @@ class KeyExchanged:
     """There are new keys, and the server has shown that ``host_key`` is its own.
 
     Whether that is the right server's key, a client has to find out for itself before it calls
-    `Codec.accept_host_key`. Until then nothing is sent under these keys. A key that was accepted
-    before on the same connection is accepted again by itself.
+    `Codec.accept_host_key`. Until then nothing is sent under these keys; what the server itself
+    sent under them may be behind this event already. The key that was accepted last on the same
+    connection is accepted again by itself.
 
     Attributes:
         host_key: the server's key or certificate.

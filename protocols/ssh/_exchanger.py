@@ -47,7 +47,6 @@ class Exchanger(Sender):
         "_incoming",
         "_initial",
         "_maximum_packet_size",
-        "_outgoing",
         "_own",
         "_peer_identification",
         "_peer_in_exchange",
@@ -91,8 +90,8 @@ class Exchanger(Sender):
         self._expected = 0  # the number of the exchange's next message from the peer
         self._skips_guess = False  # the next message of the method is to be dropped
         self._incoming: PacketCipher | None = None
-        self._outgoing: PacketCipher | None = None
-        self._held: HostKey | None = None  # the key that waits for accept_host_key()
+        # The key that waits for accept_host_key(), and what then follows.
+        self._held: tuple[HostKey, KeyExchange, PacketCipher] | None = None
         self._accepted: HostKey | None = None
         self._session_id = b""
         self._output.append(self._identification + b"\r\n")
@@ -126,8 +125,9 @@ class Exchanger(Sender):
         if ended or (self._held is None and self._accepted is None):
             raise LocalProtocolError("there is no host key to accept")
         if self._held is not None:
-            self._accepted, self._held = self._held, None
-            self._send_newkeys()
+            self._accepted, exchange, cipher = self._held
+            self._held = None
+            self._send_newkeys(exchange, cipher)
             self._state = self._stage
 
     def _send_kexinit(self) -> KexInit:
@@ -193,25 +193,22 @@ class Exchanger(Sender):
             host_key = self._accepted = HostKey(reply.host_key)
         self._session_id = self._session_id or exchange.exchange_hash
         to_server, to_client = exchange.make_ciphers(self._session_id)
-        self._outgoing, self._incoming = to_client, to_server
+        outgoing, self._incoming = to_client, to_server
         if self.role == "client":
-            self._outgoing, self._incoming = to_server, to_client
+            outgoing, self._incoming = to_server, to_client
         self._expected = NewKeys.number
         algorithms = exchange.algorithms
         events.append(KeyExchanged(host_key, algorithms, self._session_id, self._initial))
         if host_key == self._accepted:
-            self._send_newkeys()
+            self._send_newkeys(exchange, outgoing)
         else:
-            self._held = host_key
+            self._held = (host_key, exchange, outgoing)
 
-    def _send_newkeys(self) -> None:
-        exchange, cipher = self._exchange, self._outgoing
-        if exchange is None or cipher is None:
-            raise LocalProtocolError("there are no new keys")
+    def _send_newkeys(self, exchange: KeyExchange, cipher: PacketCipher) -> None:
         self._write(NewKeys())
         compresses = exchange.compression(self.role) == _ZLIB
         self._change_writer(cipher, compresses=compresses, reset=self._strict)
-        self._own = self._outgoing = None
+        self._own = None
         if self._initial and self._peer_takes_ext_info and self._extensions:
             self._write(ExtInfo(self._extensions))
         self._release()
@@ -228,7 +225,8 @@ class Exchanger(Sender):
 
     def _user_is_authenticated(self) -> None:
         super()._user_is_authenticated()
-        self._set_decompressor()
+        if not self._peer_in_exchange:  # else with its SSH_MSG_NEWKEYS
+            self._set_decompressor()
 
     def _set_decompressor(self) -> None:
         begins = self._decompresses and self._authenticated
@@ -245,5 +243,4 @@ class Exchanger(Sender):
     def _forget_exchange(self) -> None:
         self._exchange = None
         self._expected = 0
-        self._incoming = self._outgoing = None
-        self._held = None
+        self._incoming = self._held = None

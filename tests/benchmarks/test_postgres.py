@@ -153,8 +153,13 @@ def test_goals_name_peers_that_take_part() -> None:
     assert {goal.peer for goal in goals} <= set(ADAPTER.participants)
 
 
-@pytest.mark.both_loops
-@pytest.mark.parametrize("name", PARTICIPANTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.both_loops] if name == "wirekit" else [])
+        for name in PARTICIPANTS
+    ],
+)
 async def test_every_row_has_a_figure_or_a_reason(name: str, address: Address) -> None:
     results = await run(name, address)
     series = [result.series[0] for result in results]

@@ -370,13 +370,13 @@ async def test_a_write_times_out_when_the_peer_takes_nothing(carrier: str, make:
 
 
 async def test_a_slow_peer_that_takes_something_is_no_timeout(carrier: str, make: Workshop) -> None:
-    client, server = await make.make(carrier, timeout=0.05)
+    client, server = await make.make(carrier, timeout=0.25)
     data = bulk(carrier)
     writing = asyncio.create_task(client.write(data))
     got = 0
     while got < len(data):
         got += len(await server.read(max(1, len(data) // 8)))
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
     await writing
 
 

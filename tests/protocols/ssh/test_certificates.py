@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import asyncssh
@@ -189,6 +190,16 @@ def test_principals_are_bounded() -> None:
     many = encode_string(encode_text("a") * 257)
     with pytest.raises(SSHProtocolError, match="more than 256 principals"):
         HostKey(with_fields(principals=many))
+
+
+def test_patterns_are_looked_at_only_if_an_authority_signed_them() -> None:
+    """One could be made that takes for ever."""
+    blob = with_fields(principals=encode_string(encode_text("*a" * 100 + "b")))
+    certificate = HostKey(blob).certificate
+    assert certificate is not None
+    forged = replace(certificate, signature=bytes(83))
+    with pytest.raises(SSHProtocolError, match="has a"):
+        check_host_certificate(forged, "a" * 255, authorities=[AUTHORITY.public_data], time=NOW)
 
 
 def test_chains_are_not_followed() -> None:

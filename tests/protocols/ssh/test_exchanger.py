@@ -191,5 +191,5 @@ def test_when_nothing_is_in_common_the_events_tell_what_there_is() -> None:
 def test_secrets_are_forgotten_when_keys_are_made() -> None:
     pair = open_pair()
     assert inside(pair.client)._exchange is None
-    assert inside(pair.client)._outgoing is None
+    assert inside(pair.client)._held is None
     assert inside(pair.client)._incoming is None

@@ -5,13 +5,21 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
 from tests.protocols.ssh._pair import randomness
 from wirekit.protocols.ssh import SSHProtocolError
 from wirekit.protocols.ssh._mlkem import MLKEM768X25519, is_supported
 
-pytestmark = pytest.mark.skipif(not is_supported(), reason="this OpenSSL has no ML-KEM")
+
+def test_an_openssl_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise UnsupportedAlgorithm("no ML-KEM")
+
+    assert is_supported()  # by the wheels
+    monkeypatch.setattr(mlkem.MLKEM768PrivateKey, "generate", refuse)
+    assert not is_supported()
 
 
 def test_the_draft() -> None:

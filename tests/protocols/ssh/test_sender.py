@@ -160,6 +160,17 @@ def test_compression_begins_behind_userauth_success() -> None:
         pair.run()
 
 
+def test_compression_begins_behind_a_userauth_success_that_waited() -> None:
+    zlib = only(kex="curve25519-sha256", compression="zlib@openssh.com")
+    pair = open_pair(make_client(algorithms=zlib), make_server(algorithms=zlib))
+    pair.server.rekey()
+    pair.tell_client(pair.server.send(b"\x34", b"\x5e" * 20000))
+    pair.run()
+    assert payloads([*pair.client_events]) == [b"\x34", b"\x5e" * 20000]
+    assert payloads([*pair.send("client", b"\x5e" * 20000)]) == [b"\x5e" * 20000]
+    assert len(pair.to_client) < 4000
+
+
 def test_nothing_secret_in_repr() -> None:
     codec: Codec = open_codec("client", GCM[0])
     assert repr(codec).startswith("<wirekit.protocols.ssh.codec.Codec object at")
