@@ -9,8 +9,10 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from wirekit._errors import ConnectionLost
+from wirekit._errors import ConnectionLost, Error
 from wirekit.protocols.mqtt import Auth, ReasonCode, Violation
+
+from ._errors import connection_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -146,6 +148,8 @@ async def reauthenticate(connection: Connection, authentication: Authentication)
         if isinstance(error, Violation):
             code = error.reason_code
         connection.fail(lost, code)
+        if isinstance(error, Error):
+            raise connection_error(error) from error.__cause__
         raise
     finally:
         await conversation.aclose()

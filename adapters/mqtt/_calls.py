@@ -103,6 +103,9 @@ class Calls:
         if properties is not None:
             properties = {**properties}  # the caller may change his
             lifetime = properties.get("message_expiry_interval")
+            if lifetime is not None and type(lifetime) is not int:
+                error = LocalProtocolError("message_expiry_interval must be a whole number")
+                raise connection_error(error, sent=False)
         content = payload if type(payload) is bytes else payload_bytes(payload)
         try:
             message = Publish(topic, content, qos, retain, False, None, properties)

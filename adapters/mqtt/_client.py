@@ -11,9 +11,9 @@ from wirekit._errors import AddressError, Error, SocketClosed
 from wirekit.protocols.mqtt import Disconnect
 from wirekit.sockets import Backoff, as_socket
 
-from ._errors import StoreError
+from ._errors import StoreError, connection_error
 from ._messages import Messages
-from ._options import NEVER, random_client_id
+from ._options import NEVER, random_client_id, will_of
 from ._reconnecting import Reconnecting
 from ._requests import Requests
 from ._session import Session
@@ -169,7 +169,7 @@ class MQTT(Requests):
             authentication=authentication,
             keep_alive=keep_alive,
             session_expiry_interval=expiry,
-            will=will,
+            will=None if will is None else will_of(will),
             properties={} if properties is None else properties,
             receive_maximum=receive_maximum,
             enforce_receive_maximum=enforce_receive_maximum,
@@ -185,6 +185,8 @@ class MQTT(Requests):
         self._expiry = expiry
         self._connected_before = False
         self._restored = False
+        self._entered = False
+        self._failure: BaseException | None = None  # of the opening
         self._store = store
         waits = version == 4 or not enforce_receive_maximum
         session = Session(
@@ -282,15 +284,23 @@ class MQTT(Requests):
                 goodbye = Disconnect(properties={"session_expiry_interval": 0})
                 await connection.close(goodbye if self._ends_session else Disconnect())
         finally:
+            if connection is not None:
+                connection.fail(SocketClosed("the client was closed"))  # if this was cancelled
             self._session.end(None)
             self._deadlines.close()
             if self._store is not None:
                 self._store.close()
 
     async def __aenter__(self) -> Self:
+        if self._entered:
+            reason = f": {self._failure}" if self._failure is not None else ""
+            text = f"this client was used already{reason}; make a new one for each `async with`"
+            raise connection_error(SocketClosed(text), sent=False)
+        self._entered = True
         try:
             return await self.open()
-        except BaseException:
+        except BaseException as error:
+            self._failure = error
             await self.aclose()
             raise
 
@@ -366,7 +376,12 @@ async def connect(url: str = "mqtt://localhost:1883", **settings: Any) -> MQTT:
         ConnectError: there is no connection.
         MqttCodeError: the server refuses us.
     """
-    return await MQTT.from_url(url, **settings).__aenter__()
+    client = MQTT.from_url(url, **settings)
+    try:
+        return await client.open()
+    except BaseException:
+        await client.aclose()
+        raise
 
 
 def _adopted(socket: SocketLike) -> Socket:

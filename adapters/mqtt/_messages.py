@@ -227,7 +227,8 @@ class Messages:
             await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._waiters.remove(waiter)
+                if waiter in self._waiters:  # else it was passed over already
+                    self._waiters.remove(waiter)
             else:  # woken for a message that another may take now
                 self._wake(1)
             raise

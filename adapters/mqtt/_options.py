@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from wirekit._errors import LocalProtocolError
-from wirekit.protocols.mqtt import Subscription
+from wirekit._errors import AddressError, LocalProtocolError
+from wirekit.protocols.mqtt import Subscription, Will
 
 from ._errors import connection_error
 
@@ -20,6 +21,7 @@ __all__ = [
     "payload_bytes",
     "random_client_id",
     "subscriptions_of",
+    "will_of",
 ]
 
 NEVER = 0xFFFFFFFF  # the Session Expiry Interval of a session that does not expire (§3.1.2.11.2)
@@ -38,17 +40,36 @@ def payload_bytes(payload: Payload) -> bytes:
     """Return a payload as bytes: text in UTF-8, numbers as text, None as nothing.
 
     Raises:
+        LocalProtocolError: text that is not Unicode.
         TypeError: it is none of these.
     """
     if isinstance(payload, bytes | bytearray | memoryview):
         return bytes(payload)
     if isinstance(payload, str):
-        return payload.encode()
+        try:
+            return payload.encode()
+        except UnicodeEncodeError:  # which would show the payload
+            text = "a payload with a lone surrogate, which UTF-8 does not have"
+            raise connection_error(LocalProtocolError(text), sent=False) from None
     if payload is None:
         return b""
     if isinstance(payload, int | float):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
         return str(payload).encode()
     raise TypeError(f"a payload is bytes, str, int, float or None, not {type(payload).__name__}")
+
+
+def will_of(will: Will) -> Will:
+    """Return a will with its payload as bytes, in the spellings of `payload_bytes`.
+
+    Raises:
+        AddressError: it is no will, or its payload none.
+    """
+    if not isinstance(will, Will):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+        raise AddressError(f"will must be a Will, not {type(will).__name__}")
+    try:
+        return replace(will, payload=payload_bytes(will.payload))
+    except (LocalProtocolError, TypeError) as error:
+        raise AddressError(f"the will: {error}") from None
 
 
 def subscriptions_of(

@@ -164,11 +164,13 @@ class Reconnecting:
         if self.error is None:
             self.error = SocketClosed("the client was closed")
         self._wake()
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        if self._socket is not None:
-            self._socket.abort()
+        try:
+            if self._task is not None and not self._task.done():
+                self._task.cancel()
+                await asyncio.wait([self._task])
+        finally:
+            if self._socket is not None:
+                self._socket.abort()
 
     # Making connections.
 

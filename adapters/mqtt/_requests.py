@@ -106,7 +106,11 @@ class Requests(Calls):
                 code = await self.publish(topic, payload, qos, False, own, timeout=timeout)
                 if code == ReasonCode.NO_MATCHING_SUBSCRIBERS:
                     raise MqttCodeError(f"a request to {topic!r}", code)
-                return await future
+                self._session.begin_awaiting()
+                try:
+                    return await future
+                finally:
+                    self._session.end_awaiting()
             finally:
                 responses.forget(correlation_data)
                 await self._leave_unused()

@@ -40,6 +40,15 @@ _RANGES = {
 }
 
 
+# What CONNECT's properties say, but other arguments rule.
+_ARGUMENTS = (
+    "session_expiry_interval",
+    "receive_maximum",
+    "maximum_packet_size",
+    "topic_alias_maximum",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What every connection of a client is told when it opens.
@@ -87,8 +96,12 @@ class Settings:
         if self.version not in (4, 5):
             raise AddressError(f"version must be 5, or 4 for 3.1.1, not {self.version!r}")
         for name, (lowest, highest) in _RANGES.items():
-            if not lowest <= getattr(self, name) <= highest:
-                raise AddressError(f"{name} must be from {lowest} to {highest}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or not lowest <= value <= highest:
+                raise AddressError(f"{name} must be a whole number from {lowest} to {highest}")
+        for name in _ARGUMENTS:
+            if self.version == 5 and name in self.properties:
+                raise AddressError(f"give {name} as an argument of its own, not in properties")
         if self.version == 4:
             new = ("authentication", "properties", "session_expiry_interval")
             for name in new:

@@ -463,3 +463,31 @@ async def test_acknowledging_between_two_connections() -> None:
         await server.send(Publish("a", b"", 1, packet_id=7, duplicate=True))
         assert await server.receive(PubAck) == PubAck(7)
         assert len(client.messages) == 0
+
+
+async def test_a_consumer_that_waits_for_an_acknowledgement_lets_reading_go_on() -> None:
+    async with opened(overflow="wait", queue_size=2) as (client, server):
+        await server.send(*[Publish("in", b"x")] * 4)
+        await eventually(lambda: inside(client)._session.reading_waits)
+        publishing = asyncio.create_task(client.publish("out", b"y", 1))
+        sent = await server.receive(Publish)
+        assert not inside(client)._session.reading_waits
+        await server.send(Publish("in", b"z"), PubAck(sent.packet_id or 0))
+        assert await publishing == ReasonCode.SUCCESS
+        assert inside(client)._session.reading_waits
+
+
+async def test_a_timeout_says_that_nothing_was_read() -> None:
+    async with opened(overflow="wait", queue_bytes=10) as (client, server):
+        await server.send(Publish("in", bytes(100)))
+        await eventually(lambda: inside(client)._session.reading_waits)
+        with pytest.raises(wirekit.ReadTimeout, match="until messages that arrived are taken"):
+            await client.publish("out", b"y", 1, timeout=0.02)
+
+
+async def test_a_property_of_the_wrong_type() -> None:
+    async with opened() as (client, _):
+        wrong: Any = {"message_expiry_interval": "5"}
+        for qos in (0, 1):
+            with pytest.raises(wirekit.LocalProtocolError, match=r"(?i)message.expiry.interval"):
+                await client.publish("t", b"x", qos, properties=wrong)

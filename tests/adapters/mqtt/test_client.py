@@ -458,3 +458,43 @@ async def test_a_server_that_exceeds_our_receive_maximum() -> None:
         for number in (1, 2, 3):
             assert (await client.messages.get()).packet_id == number
             assert await server.receive(PubAck) == PubAck(number)
+
+
+async def test_a_cancelled_aclose_leaves_nobody_waiting() -> None:
+    store = MemoryStore()
+    async with reconnecting(store=store) as (client, _, _):
+        waiting = asyncio.create_task(client.messages.get())
+        await asyncio.sleep(0)
+
+        async def interrupted() -> None:
+            raise asyncio.CancelledError
+
+        inside(client)._end_requests = interrupted
+        with pytest.raises(asyncio.CancelledError):
+            await client.aclose()
+        del inside(client)._end_requests
+        with pytest.raises(wirekit.SocketClosed):
+            await waiting
+        assert inside(store)._open is None
+        assert not client.connected
+
+
+async def test_a_block_within_its_own_block() -> None:
+    client, server = on_socket()
+    accepting = asyncio.create_task(server.accept())
+    async with client:
+        await accepting
+        with pytest.raises(MqttError, match="used already"):
+            async with client:
+                pytest.fail("it was opened twice")
+        assert client.connected
+
+
+async def test_a_block_after_one_that_failed_says_why() -> None:
+    client, network = on_network()
+    network.fail(wirekit.ConnectError("no route"))
+    with pytest.raises(wirekit.ConnectError, match="no route"):
+        await client.__aenter__()
+    with pytest.raises(MqttError, match="used already: no route; make a new one"):
+        await client.__aenter__()
+    network.close()

@@ -408,3 +408,45 @@ async def test_auth_before_connack_is_kept_for_who_asks(opened: Opened) -> None:
     await pair.server.send(Auth(ReasonCode.CONTINUE_AUTHENTICATION, properties))
     assert isinstance(await pair.connection.next_packet(), Auth)
     pair.socket.abort()
+
+
+# Memory.
+
+
+async def test_a_server_that_does_not_read_is_not_read_either(opened: Opened) -> None:
+    pair = await opened(max_buffered=100, high_water_mark=1000)
+    connection = inside(pair.connection)
+    connection.pause_writing()
+    for _ in range(101):
+        connection.send(PubAck(1))
+    assert connection._pauses == 1
+    connection.resume_writing()
+    assert connection._pauses == 0
+    assert connection.error is None
+
+
+async def test_a_server_that_never_reads_again_is_given_up(opened: Opened) -> None:
+    pair = await opened(keep_alive=1, timeout=0.05, max_buffered=100)
+    connection = inside(pair.connection)
+    connection._keep_alive = 0.05
+    connection._timer.cancel()
+    connection._check_alive()
+    connection.pause_writing()
+    for _ in range(101):
+        connection.send(PubAck(1))
+    await pair.gone()
+    assert isinstance(connection.error, wirekit.ReadTimeout)
+
+
+async def test_few_packets_are_kept(opened: Opened) -> None:
+    pair = await opened(start=False)
+    connection = inside(pair.connection)
+    connection.keep([PingResp()] * 10)
+    assert connection._pauses == 1
+    for _ in range(10):
+        await connection.next_packet()
+    assert connection._pauses == 0
+    connection.keep([PingResp()] * 10)
+    connection.start(pair.receive, 0)
+    assert connection._pauses == 0
+    assert len(pair.received) == 10

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
+import wirekit
 from wirekit import LocalProtocolError
-from wirekit.adapters.mqtt import Subscription
+from wirekit.adapters.mqtt import Subscription, Will
 from wirekit.adapters.mqtt._options import (
     Payload,
     TopicFilters,
     payload_bytes,
     random_client_id,
     subscriptions_of,
+    will_of,
 )
 
 
@@ -61,3 +65,19 @@ def test_random_client_ids() -> None:
     assert name != random_client_id()
     assert len(name) == 23
     assert name.isalnum()
+
+
+def test_text_that_is_not_unicode() -> None:
+    with pytest.raises(wirekit.LocalProtocolError, match="surrogate"):
+        payload_bytes("\ud800")
+
+
+@pytest.mark.parametrize(("payload", "sent"), [("gone", b"gone"), (None, b""), (5, b"5")])
+def test_the_payload_of_a_will(payload: Any, sent: bytes) -> None:
+    assert will_of(Will("t", payload, 1)) == Will("t", sent, 1)
+
+
+@pytest.mark.parametrize("will", [("t", "gone"), Will("t", cast("Any", [])), {"topic": "t"}])
+def test_what_is_no_will(will: Any) -> None:
+    with pytest.raises(wirekit.AddressError, match="will"):
+        will_of(will)

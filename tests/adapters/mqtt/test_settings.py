@@ -261,3 +261,19 @@ async def test_packets_behind_connack_are_kept() -> None:
     connection, _ = await opening.result()
     assert await connection.next_packet() == Publish("a")
     opening.socket.abort()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["session_expiry_interval", "receive_maximum", "maximum_packet_size", "topic_alias_maximum"],
+)
+def test_properties_that_have_an_argument(name: str) -> None:
+    given: Any = {name: 50}
+    with pytest.raises(wirekit.AddressError, match=name):
+        Settings(properties=given)
+
+
+@pytest.mark.parametrize("value", [None, 1.5, "5"])
+def test_options_that_are_no_whole_numbers(value: Any) -> None:
+    with pytest.raises(wirekit.AddressError, match="keep_alive must be a whole number"):
+        Settings(keep_alive=value)
