@@ -347,6 +347,17 @@ async def test_who_is_cancelled_while_being_woken_wakes_the_next() -> None:
     assert first.cancelled()
 
 
+async def test_who_is_cancelled_just_before_a_message_arrives() -> None:
+    messages = Messages()
+    first = asyncio.create_task(messages.get())
+    await turns(2)
+    first.cancel()
+    messages.put(publishes("a"))  # it is passed over, and knows nothing of it yet
+    await asyncio.wait([first])
+    assert first.cancelled()
+    assert (await messages.get()).topic == "a"
+
+
 async def test_who_is_cancelled_leaves_nothing_behind() -> None:
     messages = Messages()
     for waiting in (messages.get(), messages.get(10), anext(messages)):

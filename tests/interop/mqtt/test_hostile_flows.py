@@ -53,6 +53,7 @@ async def test_acknowledgements_out_of_order(version: int) -> None:
 @VERSIONS
 async def test_what_is_for_nothing_and_may_be(version: int) -> None:
     """PUBREL and PUBREC of a session that we do not know are ended; PINGRESP is a sign of life."""
+    over = asyncio.Event()
 
     async def play(peer: Peer) -> None:
         await peer.accept()
@@ -61,13 +62,13 @@ async def test_what_is_for_nothing_and_may_be(version: int) -> None:
         assert await peer.packet() == PubComp(7, known)
         assert [await peer.packet() for _ in range(2)] == [PubRel(8, known)] * 2
         await peer.send(PubComp(8))
+        over.set()
         await peer.serve()
 
     async with FakeBroker(play) as broker, broker.client_on_socket(version=version) as client:
-        outgoing = inside(client)._session.outgoing
-        await eventually(lambda: outgoing._unknown)
+        await over.wait()
         assert await client.publish("a", "x", 1) is ReasonCode.SUCCESS
-        await eventually(lambda: not outgoing._unknown)
+        assert not inside(client)._session.outgoing._unknown
         assert_packet_ids_agree(client)
 
 
