@@ -37,7 +37,7 @@ OURS = [
     for fault in FAULTS
     if fault.role == "client"
     and fault.stage != "begun"
-    and fault.reason_code is not ReasonCode.RECEIVE_MAXIMUM_EXCEEDED  # see test_hostile_limits.py
+    and fault.reason_code is not ReasonCode.RECEIVE_MAXIMUM_EXCEEDED  # see test_hostile_flows.py
 ]
 
 CALLS: list[Callable[[MQTT], Awaitable[Any]]] = [
