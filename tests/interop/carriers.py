@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.interop.tunnel import Tunnel
 from tests.servers import CertificateAuthority, RunningServer
-from wirekit.sockets import DirectConnector, connect
+from wirekit.sockets import DirectConnector, SecureTransport, connect
 
 # What a client is to be made with: ``socket``, or ``connector`` and ``address``.
 Way = dict[str, Any]
@@ -23,15 +23,24 @@ def carrier(function: Carrier) -> Carrier:
     return function
 
 
+def address_of(server: RunningServer) -> tuple[str, int]:
+    return server.host, server.port
+
+
 def tls_address(server: RunningServer) -> tuple[str, int]:
     assert server.tls_port is not None
     return server.host, server.tls_port
 
 
+def secure_transport(server: RunningServer) -> SecureTransport:
+    """Return how TLS begins: at once, or on the plain port when both have agreed."""
+    return "starttls" if server.tls_port == server.port else "on"
+
+
 @carrier
 @asynccontextmanager
 async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
-    yield {"socket": connect((server.host, server.port))}
+    yield {"socket": connect(address_of(server))}
 
 
 @carrier
@@ -43,8 +52,13 @@ async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncG
 @carrier
 @asynccontextmanager
 async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
-    context = authority.client_context()
-    yield {"socket": connect(tls_address(server), secure_transport="on", ssl_context=context)}
+    socket = connect(
+        tls_address(server),
+        secure_transport=secure_transport(server),
+        ssl_context=authority.client_context(),
+    )
+    yield {"socket": socket}
+    assert (socket.successor or socket).secure_transport == "on"
 
 
 @carrier
@@ -54,7 +68,9 @@ async def tls_through_memory(
 ) -> AsyncGenerator[Way]:
     tunnel = Tunnel(tls_address(server), fragment=1000)
     connector = DirectConnector(
-        connector=tunnel, secure_transport="on", ssl_context=authority.client_context()
+        connector=tunnel,
+        secure_transport=secure_transport(server),
+        ssl_context=authority.client_context(),
     )
     yield {"connector": connector, "address": tls_address(server)}
     await tunnel.ended()
@@ -63,7 +79,7 @@ async def tls_through_memory(
 @carrier
 @asynccontextmanager
 async def memory(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
-    tunnel = Tunnel((server.host, server.port), fragment=100)
+    tunnel = Tunnel(address_of(server), fragment=100)
     yield {"socket": await tunnel("memory:1")}
     await tunnel.ended()
 
@@ -71,13 +87,23 @@ async def memory(server: RunningServer, authority: CertificateAuthority) -> Asyn
 @carrier
 @asynccontextmanager
 async def stdlib(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
-    yield {"socket": stdlib_socket.create_connection((server.host, server.port))}
+    yield {"socket": stdlib_socket.create_connection(address_of(server))}
+
+
+@carrier
+@asynccontextmanager
+async def stdlib_unix(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Way]:
+    sock = stdlib_socket.socket(stdlib_socket.AF_UNIX)
+    sock.connect(str(server.unix_path))
+    yield {"socket": sock}
 
 
 @carrier
 @asynccontextmanager
 async def streams(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
-    yield {"socket": await asyncio.open_connection(server.host, server.port)}
+    yield {"socket": await asyncio.open_connection(*address_of(server))}
 
 
 @carrier
@@ -85,6 +111,7 @@ async def streams(server: RunningServer, authority: CertificateAuthority) -> Asy
 async def tls_streams(
     server: RunningServer, authority: CertificateAuthority
 ) -> AsyncGenerator[Way]:
+    """Not for a server where TLS begins in its own protocol: these speak TLS from the start."""
     host, port = tls_address(server)
     pair = await asyncio.open_connection(host, port, ssl=authority.client_context())
     yield {"socket": pair}
@@ -94,5 +121,5 @@ async def tls_streams(
 @asynccontextmanager
 async def transport(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
     loop = asyncio.get_running_loop()
-    made, _ = await loop.create_connection(asyncio.Protocol, server.host, server.port)
+    made, _ = await loop.create_connection(asyncio.Protocol, *address_of(server))
     yield {"socket": made}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket as stdlib_socket
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
 
 import wirekit
+from tests.interop import carriers
+from tests.interop.carriers import Carrier, Way, address_of
 from tests.interop.redis.proxy import Proxy
 from tests.interop.tunnel import Tunnel
 from tests.servers import CertificateAuthority, RunningServer
@@ -18,8 +20,10 @@ from wirekit.adapters.postgres import DivisionByZeroError, Postgres
 from wirekit.protocols.postgres import SSLRequest
 from wirekit.sockets import AddressLike, DirectConnector, Socket, connect
 
-Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Postgres]]
-CARRIERS: dict[str, Carrier] = {}
+# Everything that carries bytes but for streams with TLS, which begins within the protocol.
+CARRIERS: dict[str, Carrier] = {
+    name: function for name, function in carriers.CARRIERS.items() if name != "tls_streams"
+}
 
 
 def carrier(function: Carrier) -> Carrier:
@@ -31,77 +35,30 @@ def postgres(socket: object = None, **options: object) -> Postgres:
     return Postgres(socket, user="trust_user", database="wirekit", **options)  # type: ignore[arg-type]
 
 
-def address_of(server: RunningServer) -> tuple[str, int]:
-    return server.host, server.port
-
-
 @carrier
 @asynccontextmanager
-async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Postgres]:
-    async with postgres(connect(address_of(server))) as db:
-        yield db
-
-
-@carrier
-@asynccontextmanager
-async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Postgres]:
-    async with postgres(connect(f"unix://{server.unix_path}")) as db:
-        yield db
-
-
-@carrier
-@asynccontextmanager
-async def unix_by_connector(
+async def unix_by_url(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
-    async with postgres(connector=DirectConnector(), address=str(server.unix_path)) as db:
-        yield db
-
-
-@carrier
-@asynccontextmanager
-async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Postgres]:
-    socket = connect(
-        address_of(server), secure_transport="starttls", ssl_context=authority.client_context()
-    )
-    async with postgres(socket) as db:
-        assert socket.successor is not None
-        assert socket.successor.secure_transport == "on"
-        yield db
+) -> AsyncGenerator[Way]:
+    yield {"socket": connect(f"unix://{server.unix_path}")}
 
 
 @carrier
 @asynccontextmanager
 async def tls_by_connector(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
+) -> AsyncGenerator[Way]:
     connector = DirectConnector(secure_transport="starttls", ssl_context=authority.client_context())
-    async with postgres(connector=connector, address=address_of(server)) as db:
-        yield db
+    yield {"connector": connector, "address": address_of(server)}
 
 
 @carrier
 @asynccontextmanager
-async def memory_relay(
+async def memory_by_connector(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
+) -> AsyncGenerator[Way]:
     tunnel = Tunnel(address_of(server), fragment=100)
-    async with postgres(connector=tunnel, address=address_of(server)) as db:
-        yield db
-    await tunnel.ended()
-
-
-@carrier
-@asynccontextmanager
-async def tls_through_memory(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
-    tunnel = Tunnel(address_of(server), fragment=1000)
-    connector = DirectConnector(
-        connector=tunnel, secure_transport="starttls", ssl_context=authority.client_context()
-    )
-    async with postgres(connector=connector, address=address_of(server)) as db:
-        yield db
+    yield {"connector": tunnel, "address": address_of(server)}
     await tunnel.ended()
 
 
@@ -109,7 +66,7 @@ async def tls_through_memory(
 @asynccontextmanager
 async def tls_inside_tls(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
+) -> AsyncGenerator[Way]:
     """The outer TLS ends at a server that passes on what is inside, which is TLS again."""
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,8 +86,7 @@ async def tls_inside_tls(
         inner = DirectConnector(
             connector=tunnel, secure_transport="starttls", ssl_context=authority.client_context()
         )
-        async with postgres(connector=inner, address=address_of(server)) as db:
-            yield db
+        yield {"connector": inner, "address": address_of(server)}
 
 
 async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -145,65 +101,9 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @carrier
 @asynccontextmanager
-async def tcp_proxy(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
-    async with (
-        Proxy(server) as proxy,
-        postgres(connector=DirectConnector(), address=proxy.address) as db,
-    ):
-        yield db
-
-
-@carrier
-@asynccontextmanager
-async def stdlib(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
-    sock = stdlib_socket.create_connection(address_of(server))
-    async with postgres(sock) as db:
-        yield db
-
-
-@carrier
-@asynccontextmanager
-async def stdlib_unix(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
-    sock = stdlib_socket.socket(stdlib_socket.AF_UNIX)
-    sock.connect(str(server.unix_path))
-    async with postgres(sock) as db:
-        yield db
-
-
-@carrier
-@asynccontextmanager
-async def streams(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
-    async with postgres(await asyncio.open_connection(*address_of(server))) as db:
-        yield db
-
-
-@carrier
-@asynccontextmanager
-async def transport(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Postgres]:
-    loop = asyncio.get_running_loop()
-    made, _ = await loop.create_connection(asyncio.Protocol, *address_of(server))
-    async with postgres(made) as db:
-        yield db
-
-
-CANCELLING = {  # those that have a connector, and so a way to cancel at the server
-    "unix_by_connector",
-    "tls_by_connector",
-    "memory_relay",
-    "tls_through_memory",
-    "tls_inside_tls",
-    "tcp_proxy",
-}
+async def tcp_proxy(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    async with Proxy(server) as proxy:
+        yield {"connector": DirectConnector(), "address": proxy.address}
 
 
 async def speak(db: Postgres, *, cancels: bool) -> None:
@@ -239,8 +139,11 @@ async def speak(db: Postgres, *, cancels: bool) -> None:
 async def test_every_carrier(
     name: str, postgres15: RunningServer, certificate_authority: CertificateAuthority
 ) -> None:
-    async with CARRIERS[name](postgres15, certificate_authority) as db:
-        await speak(db, cancels=name in CANCELLING)
+    async with (
+        CARRIERS[name](postgres15, certificate_authority) as way,
+        postgres(**way) as db,
+    ):
+        await speak(db, cancels="connector" in way)
 
 
 @pytest.mark.both_loops

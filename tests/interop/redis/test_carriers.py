@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import socket as stdlib_socket
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import wirekit
 from tests import servers
+from tests.interop import carriers
+from tests.interop.carriers import Carrier, Way, address_of, tls_address
 from tests.interop.redis.helpers import Client, new_client
 from tests.interop.redis.proxy import Proxy
-from tests.interop.tunnel import Tunnel
 from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters.redis import connect as connect_url
-from wirekit.sockets import (
-    AddressLike,
-    DirectConnector,
-    Socket,
-    connect,
-)
+from wirekit.sockets import AddressLike, DirectConnector, Socket, connect
 
-Carrier = Callable[[RunningServer, CertificateAuthority], AbstractAsyncContextManager[Client]]
-CARRIERS: dict[str, Carrier] = {}
+# Everything that carries bytes, and ways of Redis's own.
+CARRIERS: dict[str, Carrier] = {**carriers.CARRIERS}
 
 
 def carrier(function: Carrier) -> Carrier:
@@ -33,84 +29,19 @@ def carrier(function: Carrier) -> Carrier:
     return function
 
 
-def tls_address(server: RunningServer) -> tuple[str, int]:
-    assert server.tls_port is not None
-    return server.host, server.tls_port
-
-
 @carrier
 @asynccontextmanager
-async def tcp(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
-    async with new_client(connect((server.host, server.port))) as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def tcp_by_url(
+async def unix_by_url(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
-    async with await connect_url(f"redis://localhost:{server.port}/0") as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def unix(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
-    async with new_client(connect(f"unix://{server.unix_path}")) as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def unix_by_connector(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
-    async with new_client(connector=DirectConnector(), address=str(server.unix_path)) as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def tls(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
-    socket = connect(
-        tls_address(server), secure_transport="on", ssl_context=authority.client_context()
-    )
-    async with new_client(socket) as client:
-        assert socket.secure_transport == "on"
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def tls_by_url(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
-    url = f"rediss://127.0.0.1:{server.tls_port}"
-    tls = {"ssl_context": authority.client_context()}
-    async with await connect_url(url, tls=tls) as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def tls_through_memory(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
-    tunnel = Tunnel(tls_address(server), fragment=1000)
-    connector = DirectConnector(
-        connector=tunnel, secure_transport="on", ssl_context=authority.client_context()
-    )
-    async with new_client(connector=connector, address=tls_address(server)) as client:
-        yield client
-    await tunnel.ended()
+) -> AsyncGenerator[Way]:
+    yield {"socket": connect(f"unix://{server.unix_path}")}
 
 
 @carrier
 @asynccontextmanager
 async def tls_through_tcp_proxy(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
+) -> AsyncGenerator[Way]:
     async with Proxy(server, port=server.tls_port) as proxy:
 
         async def dial(address: AddressLike) -> Socket:
@@ -119,79 +50,20 @@ async def tls_through_tcp_proxy(
         connector = DirectConnector(
             connector=dial, secure_transport="on", ssl_context=authority.client_context()
         )
-        async with new_client(connector=connector, address=tls_address(server)) as client:
-            yield client
+        yield {"connector": connector, "address": tls_address(server)}
         assert proxy.connections > 1
-
-
-@carrier
-@asynccontextmanager
-async def memory(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
-    tunnel = Tunnel((server.host, server.port), fragment=100)
-    async with new_client(await tunnel("memory:1")) as client:
-        yield client
-    await tunnel.ended()
-
-
-@carrier
-@asynccontextmanager
-async def stdlib(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
-    sock = stdlib_socket.create_connection((server.host, server.port))
-    async with new_client(sock) as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def stdlib_unix(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
-    sock = stdlib_socket.socket(stdlib_socket.AF_UNIX)
-    sock.connect(str(server.unix_path))
-    async with new_client(sock) as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def streams(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Client]:
-    async with new_client(await asyncio.open_connection(server.host, server.port)) as client:
-        yield client
 
 
 @carrier
 @asynccontextmanager
 async def streams_in_use(
     server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
+) -> AsyncGenerator[Way]:
     """Somebody spoke on them before, and was answered."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(b"PING\r\n")
     assert await reader.readline() == b"+PONG\r\n"
-    async with new_client((reader, writer)) as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def tls_streams(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
-    host, port = tls_address(server)
-    pair = await asyncio.open_connection(host, port, ssl=authority.client_context())
-    async with new_client(pair) as client:
-        yield client
-
-
-@carrier
-@asynccontextmanager
-async def transport(
-    server: RunningServer, authority: CertificateAuthority
-) -> AsyncGenerator[Client]:
-    loop = asyncio.get_running_loop()
-    made, _ = await loop.create_connection(asyncio.Protocol, server.host, server.port)
-    async with new_client(made) as client:
-        yield client
+    yield {"socket": (reader, writer)}
 
 
 async def speak(client: Client, name: str) -> None:
@@ -224,8 +96,24 @@ async def speak(client: Client, name: str) -> None:
 async def test_every_carrier(
     name: str, redis_server: RunningServer, certificate_authority: CertificateAuthority
 ) -> None:
-    async with CARRIERS[name](redis_server, certificate_authority) as client:
+    async with (
+        CARRIERS[name](redis_server, certificate_authority) as way,
+        new_client(**way) as client,
+    ):
         await speak(client, name)
+
+
+@pytest.mark.both_loops
+@pytest.mark.parametrize("scheme", ["redis", "rediss"])
+async def test_every_scheme(
+    scheme: str, redis_server: RunningServer, certificate_authority: CertificateAuthority
+) -> None:
+    secure = scheme == "rediss"
+    _, port = tls_address(redis_server) if secure else address_of(redis_server)
+    tls: Any = {"ssl_context": certificate_authority.client_context()} if secure else None
+    client: Client
+    async with await connect_url(f"{scheme}://localhost:{port}/0", tls=tls) as client:
+        await speak(client, scheme)
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +172,7 @@ async def test_plain_to_tls_port_and_tls_to_plain_port(
 ) -> None:
     if secure:
         socket = connect(
-            (redis_server.host, redis_server.port),
+            address_of(redis_server),
             secure_transport="on",
             ssl_context=certificate_authority.client_context(),
             connect_timeout=0.3,
