@@ -13,7 +13,7 @@ from wirekit._errors import AddressError, ConnectionLost, TLSError
 from ._address import TCPAddress
 from ._attach import hand_over
 from ._promise import Promise
-from ._transport import Below, Transport, offered_buffer
+from ._transport import LayeredTransport, offered_buffer
 
 if TYPE_CHECKING:
     import os
@@ -92,19 +92,14 @@ def server_hostname(context: ssl.SSLContext, options: TLSOptions, remote: str) -
     return None
 
 
-class TLSTransport(Transport):
+class TLSTransport(LayeredTransport):
     """TLS on top of any transport; the receiver gets ``connection_made`` once the peer is verified.
 
     Give ``below`` to whatever makes or has the transport below (an event loop, ``Socket.attach``),
     or call ``take_over`` with a transport; then await ``handshake``. A stream that ends without
     the peer's close_notify is an error, since an attacker can cut it (RFC 8446 §6.1). Each
     direction can be ended on its own by ``write_eof``.
-
-    Attributes:
-        below: the receiver for the transport below.
     """
-
-    _lower: asyncio.Transport  # there from the connection_made of ``below`` on
 
     def __init__(
         self,
@@ -115,7 +110,6 @@ class TLSTransport(Transport):
         server_side: bool = False,
     ) -> None:
         super().__init__(protocol)
-        self.below: asyncio.BufferedProtocol = Below(self)
         self._name = server_hostname or "the peer"
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -124,15 +118,9 @@ class TLSTransport(Transport):
         )
         self._handshake: Promise[None] = Promise()
         self._established = False
-        self._backlog: deque[memoryview] = deque()
-        self._backlog_size = 0
         self._plaintext: deque[bytes] = deque()
-        self._lower_paused = False
-        self._eof_wanted = False
         self._eof_sent = False
         self._eof_seen = False
-        self._error: Exception | None = None
-        self._closer: asyncio.TimerHandle | None = None
 
     def take_over(self, lower: asyncio.Transport) -> None:
         """Begin on a transport that has another receiver so far."""
@@ -161,46 +149,7 @@ class TLSTransport(Transport):
         """Return ``ssl_object``, or what the transport below knows under the name."""
         if name == "ssl_object":
             return self._ssl
-        return self._lower.get_extra_info(name, default)
-
-    # Called by the receiver above.
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt and send; what the lower transport cannot take yet waits here."""
-        if self._closing or not data:
-            return
-        if self._eof_wanted:
-            raise RuntimeError("cannot write after write_eof")
-        view = memoryview(data)
-        if not view.readonly:
-            view = memoryview(bytes(view))
-        self._backlog.append(view.cast("B"))
-        self._backlog_size += view.nbytes
-        self._flush()
-
-    def get_write_buffer_size(self) -> int:
-        """Number of plaintext bytes that are not encrypted yet."""
-        return self._backlog_size
-
-    def write_eof(self) -> None:
-        """Send close_notify behind everything written; receiving goes on."""
-        self._eof_wanted = True
-        self._flush()
-
-    def pause_reading(self) -> None:
-        """Deliver nothing more and read nothing more from below."""
-        if not self._paused:
-            self._paused = True
-            if not self._lower.is_closing():
-                self._lower.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Deliver again, beginning with what was decrypted already."""
-        if self._paused and not self._closing:
-            self._paused = False
-            asyncio.get_running_loop().call_soon(self._read)
-            if not self._lower.is_closing():
-                self._lower.resume_reading()
+        return super().get_extra_info(name, default)
 
     def close(self) -> None:
         """Send what is written, then close_notify, then close the transport below."""
@@ -213,17 +162,10 @@ class TLSTransport(Transport):
         self._eof_wanted = True
         self._flush()
 
-    def abort(self) -> None:
-        """End at once; what is not sent is dropped."""
-        self._closing = True
-        self._backlog.clear()
-        self._backlog_size = 0
-        self._lower.abort()
-
-    # Called by Below.
+    # Called by what is below.
 
     def begin(self, lower: asyncio.Transport) -> None:
-        """Take the transport below."""
+        """Take the transport below, and begin."""
         self._lower = lower
         self._step_handshake()
 
@@ -247,18 +189,9 @@ class TLSTransport(Transport):
         else:
             self._read()
 
-    def lower_writing(self, paused: bool) -> None:
-        """Follow the flow control of the transport below."""
-        self._lower_paused = paused
-        if not paused:
-            self._flush()
-
-    def lower_lost(self, error: Exception | None) -> None:
-        """Take the end of the transport below."""
-        if self._closer is not None:
-            self._closer.cancel()
+    def _deliver_lost(self, error: Exception | None) -> None:
         if self._established:
-            self._deliver_lost(self._error or error)
+            super()._deliver_lost(error)
         else:
             self._handshake.reject(self._lost_in_handshake())
 
@@ -276,8 +209,7 @@ class TLSTransport(Transport):
             self._handshake.reject(_handshake_error(error, self._name))
             self._closing = True
             self._lower.close()
-            loop = asyncio.get_running_loop()
-            self._closer = loop.call_later(_ALERT_TIMEOUT, self._lower.abort)
+            self._abort_later(_ALERT_TIMEOUT)
         else:
             self._send()
             self._established = True
@@ -372,8 +304,7 @@ class TLSTransport(Transport):
                 self._backlog.appendleft(view)
                 break
             except ssl.SSLError as error:
-                self._backlog.clear()
-                self._backlog_size = 0
+                self._drop()
                 self._fail(f"TLS failed: {error.reason or error}")
                 return
             self._backlog_size -= count

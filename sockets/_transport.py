@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Below", "Transport", "offered_buffer"]
+__all__ = ["LayeredTransport", "Transport", "offered_buffer"]
 
 _DEFAULT_HIGH_WATER = 65536
 _FIRST_BUFFER, _LARGEST_BUFFER = 4096, 262144
@@ -143,21 +144,127 @@ class Transport(asyncio.Transport):
         self.abort()
 
 
-class _Layer(Protocol):
-    def begin(self, lower: asyncio.Transport) -> None: ...
-    def received(self, data: memoryview) -> None: ...
-    def eof_received(self) -> None: ...
-    def lower_writing(self, paused: bool) -> None: ...
-    def lower_lost(self, error: Exception | None) -> None: ...
+class LayeredTransport(Transport):
+    """A `Transport` that stands on another one, with what is written waiting in a backlog.
 
+    A subclass writes ``close`` and what is below: ``begin``, ``received``, ``eof_received``;
+    and its engine: ``_read``, which delivers what was received, and ``_flush``, which passes the
+    backlog on while the transport below is not ``_lower_paused``, then what ends the stream if
+    ``_eof_wanted``.
 
-class Below(asyncio.BufferedProtocol):
-    """The receiver below a transport that stands on another one, which it tells what happens.
-
-    What ``received`` is given is overwritten after the call.
+    Attributes:
+        below: the receiver for the transport below.
     """
 
-    def __init__(self, layer: _Layer) -> None:
+    _lower: asyncio.Transport  # there from the connection_made of ``below`` on
+
+    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
+        super().__init__(protocol)
+        self.below: asyncio.BufferedProtocol = _Below(self)
+        self._backlog: deque[memoryview] = deque()
+        self._backlog_size = 0
+        self._lower_paused = False
+        self._eof_wanted = False
+        self._error: Exception | None = None
+        self._closer: asyncio.TimerHandle | None = None
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the transport below knows under the name."""
+        return self._lower.get_extra_info(name, default)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send; what the transport below cannot take yet waits here."""
+        if self._closing or not data:
+            return
+        if self._eof_wanted:
+            raise RuntimeError("cannot write after write_eof")
+        view = memoryview(data)
+        if not view.readonly:
+            view = memoryview(bytes(view))
+        self._backlog.append(view.cast("B"))
+        self._backlog_size += view.nbytes
+        self._flush()
+
+    def get_write_buffer_size(self) -> int:
+        """Number of bytes written that have not been passed on."""
+        return self._backlog_size
+
+    def write_eof(self) -> None:
+        """End our direction behind everything written; receiving goes on."""
+        self._eof_wanted = True
+        self._flush()
+
+    def pause_reading(self) -> None:
+        """Deliver nothing more and read nothing more from below."""
+        if not self._paused:
+            self._paused = True
+            if not self._lower.is_closing():
+                self._lower.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver again, beginning with what was received already."""
+        if self._paused and not self._closing:
+            self._read_on()
+
+    def abort(self) -> None:
+        """End at once; what is not sent is dropped."""
+        self._closing = True
+        self._drop()
+        self._lower.abort()
+
+    # Called by what is below.
+
+    def begin(self, lower: asyncio.Transport) -> None:
+        """Take the transport below."""
+        raise NotImplementedError
+
+    def received(self, data: memoryview) -> None:
+        """Take bytes from below, which are overwritten after the call."""
+        raise NotImplementedError
+
+    def eof_received(self) -> None:
+        """Take the end of the stream below."""
+        raise NotImplementedError
+
+    def lower_writing(self, *, paused: bool) -> None:
+        """Follow the flow control of the transport below."""
+        self._lower_paused = paused
+        if not paused:
+            self._flush()
+
+    def lower_lost(self, error: Exception | None) -> None:
+        """Take the end of the transport below."""
+        if self._closer is not None:
+            self._closer.cancel()
+        self._deliver_lost(self._error or error)
+
+    # The engine.
+
+    def _read(self) -> None:
+        raise NotImplementedError
+
+    def _flush(self) -> None:
+        raise NotImplementedError
+
+    def _read_on(self) -> None:
+        self._paused = False
+        asyncio.get_running_loop().call_soon(self._read)
+        if not self._lower.is_closing():
+            self._lower.resume_reading()
+
+    def _drop(self) -> None:
+        self._backlog.clear()
+        self._backlog_size = 0
+
+    def _abort_later(self, seconds: float) -> None:
+        if self._closer is None and not self._lost:
+            self._closer = asyncio.get_running_loop().call_later(seconds, self._lower.abort)
+
+
+class _Below(asyncio.BufferedProtocol):
+    """The receiver below a layer, which it tells what happens there."""
+
+    def __init__(self, layer: LayeredTransport) -> None:
         self._layer = layer
         self._view = memoryview(bytearray(_FIRST_BUFFER))
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from wsproto import ConnectionType
 from wsproto.events import AcceptConnection, RejectConnection, Request
@@ -30,7 +29,7 @@ from wirekit._errors import (
 from ._address import Address, TCPAddress, parse_address
 from ._connect import Connector, DirectConnector, open_socket
 from ._socket import Socket, StreamOptions
-from ._transport import Below, Transport
+from ._transport import LayeredTransport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -204,7 +203,7 @@ def _host_header(target: Address, *, secure: bool) -> str:
     return str(TCPAddress(target.server_name, target.port))
 
 
-class WebSocketTransport(Transport):
+class WebSocketTransport(LayeredTransport):
     """Bytes in binary frames, on a transport that has done the opening handshake.
 
     Give ``below`` to the transport below, by ``Socket.attach``; the receiver gets
@@ -219,69 +218,16 @@ class WebSocketTransport(Transport):
     that ends without a Close frame is an error, as some of it may be missing, and so is a Close
     frame whose status code is not 1000, 1001 or none. ``close`` waits some seconds at most for the
     peer's Close frame.
-
-    Attributes:
-        below: the receiver for the transport below.
     """
-
-    _lower: asyncio.Transport  # there from the connection_made of ``below`` on
 
     def __init__(self, protocol: asyncio.BaseProtocol, *, client_side: bool = True) -> None:
         super().__init__(protocol)
-        self.below: asyncio.BufferedProtocol = Below(self)
         self._frames = FrameProtocol(client_side, [])
-        self._backlog: deque[memoryview] = deque()
-        self._backlog_size = 0
         self._payload = memoryview(b"")  # what the receiver has not taken of the last frame
         self._pong: bytes | None = None
-        self._lower_paused = False
         self._lower_ended = False
-        self._eof_wanted = False
         self._close_sent = False
         self._close_received = False
-        self._error: Exception | None = None
-        self._closer: asyncio.TimerHandle | None = None
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the transport below knows under the name."""
-        return self._lower.get_extra_info(name, default)
-
-    # Called by the receiver above.
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send in binary frames; what the lower transport cannot take yet waits here."""
-        if self._closing or not data:
-            return
-        if self._eof_wanted:
-            raise RuntimeError("cannot write after write_eof")
-        view = memoryview(data)
-        if not view.readonly:
-            view = memoryview(bytes(view))
-        self._backlog.append(view.cast("B"))
-        self._backlog_size += view.nbytes
-        self._flush()
-
-    def get_write_buffer_size(self) -> int:
-        """Number of bytes that are not in frames yet."""
-        return self._backlog_size
-
-    def write_eof(self) -> None:
-        """Send a Close frame behind everything written; receiving goes on."""
-        self._eof_wanted = True
-        self._flush()
-
-    def pause_reading(self) -> None:
-        """Deliver nothing more and read nothing more from below."""
-        if not self._paused:
-            self._paused = True
-            if not self._lower.is_closing():
-                self._lower.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Deliver again, beginning with what was received already."""
-        if self._paused and not self._closing:
-            self._paused = False
-            self._read_on()
 
     def close(self) -> None:
         """Send what is written and a Close frame, wait for the peer's, then end."""
@@ -291,16 +237,9 @@ class WebSocketTransport(Transport):
         self._payload = memoryview(b"")
         self._flush()
         if self._paused:
-            self._paused = False
             self._read_on()  # to find the peer's Close frame
 
-    def abort(self) -> None:
-        """End at once; what is not sent is dropped."""
-        self._closing = True
-        self._drop()
-        self._lower.abort()
-
-    # Called by Below.
+    # Called by what is below.
 
     def begin(self, lower: asyncio.Transport) -> None:
         """Take the transport below."""
@@ -318,24 +257,7 @@ class WebSocketTransport(Transport):
         self._lower_ended = True
         self._read()
 
-    def lower_writing(self, paused: bool) -> None:
-        """Follow the flow control of the transport below."""
-        self._lower_paused = paused
-        if not paused:
-            self._flush()
-
-    def lower_lost(self, error: Exception | None) -> None:
-        """Take the end of the transport below."""
-        if self._closer is not None:
-            self._closer.cancel()
-        self._deliver_lost(self._error or error)
-
     # The engine.
-
-    def _read_on(self) -> None:
-        asyncio.get_running_loop().call_soon(self._read)
-        if not self._lower.is_closing():
-            self._lower.resume_reading()
 
     def _read(self) -> None:
         """Hand on what has come until the receiver pauses; after ``close`` drop it."""
@@ -400,9 +322,8 @@ class WebSocketTransport(Transport):
         self._end_lower()
 
     def _drop(self) -> None:
+        super()._drop()
         self._payload = memoryview(b"")
-        self._backlog.clear()
-        self._backlog_size = 0
 
     def _flush(self) -> None:
         """Frame the backlog as far as the lower transport takes it, then what ends the stream."""
@@ -431,16 +352,11 @@ class WebSocketTransport(Transport):
             self._closing = True
             self._end_lower()
         elif self._close_sent and self._closing:
-            self._abort_later()
+            self._abort_later(_CLOSE_TIMEOUT)
 
     def _end_lower(self) -> None:
         self._lower.close()
-        self._abort_later()
-
-    def _abort_later(self) -> None:
-        if self._closer is None and not self._lost:
-            loop = asyncio.get_running_loop()
-            self._closer = loop.call_later(_CLOSE_TIMEOUT, self._lower.abort)
+        self._abort_later(_CLOSE_TIMEOUT)
 
     def _send(self, data: bytearray) -> None:
         if not self._lower.is_closing():
