@@ -33,6 +33,7 @@ THIRD_PARTY = {
     "wirekit.adapters._scram": {"scramp"},
     "wirekit.adapters.redis": {"redis"},
     "wirekit.adapters.smtp": {"dkim"},
+    "wirekit.adapters.ssh": {"asyncssh"},
     "wirekit.protocols.ssh": {"cryptography"},
     "wirekit.sockets.websocket": {"wsproto"},
 }

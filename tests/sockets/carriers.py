@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import asyncssh
 from wsproto import ConnectionType
 from wsproto.events import AcceptConnection
 from wsproto.handshake import H11Handshake
 
-from tests.servers import CertificateAuthority
+from tests.servers import CertificateAuthority, RunningServer
+from wirekit.adapters.ssh import SSH, ChannelTransport
 from wirekit.sockets import (
     AddressLike,
     Connector,
@@ -36,7 +38,9 @@ class Workshop:
 
     authority: CertificateAuthority
     directory: Path
+    sshd: Callable[[], RunningServer]
     made: list[Socket] = field(default_factory=list[Socket])
+    clients: list[SSH] = field(default_factory=list[SSH])
 
     def keep(self, *sockets: Socket) -> None:
         self.made.extend(sockets)
@@ -46,6 +50,8 @@ class Workshop:
             while socket.successor is not None:
                 socket = socket.successor
             socket.abort()
+        for client in self.clients:
+            await client.aclose()
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -141,6 +147,37 @@ class Workshop:
         self.keep(client)
         return client, server
 
+    async def ssh(self, over: Callable[..., Awaitable[Pair]], **options: Any) -> Pair:
+        """A channel through sshd to what ``over`` listens at."""
+        server = self.sshd()
+        ssh = SSH(
+            connect((server.host, server.port)),
+            client_keys=[server.directory / "user_ed25519"],
+            known_hosts=f"{server.host} {public_key(server)}".encode(),
+        )
+        self.clients.append(await ssh.open())
+        return await over(connector=ssh.connector(), **options)
+
+    async def ssh_at_both_ends(self, **options: Any) -> Pair:
+        """A channel between an asyncssh client and an asyncssh server, both of ours."""
+        accepting = _Accepting()
+        key = host_key()
+        listener = await asyncssh.listen(
+            "127.0.0.1", 0, server_factory=lambda: accepting, server_host_keys=[key]
+        )
+        ssh = SSH(
+            connect(("127.0.0.1", listener.get_port())),
+            client_keys=None,
+            fingerprints=key.get_fingerprint(),
+        )
+        self.clients.append(await ssh.open())
+        listener.close()
+        client = connect("localhost:1", connector=ssh.connector(), **options)
+        transport = await accepting.accepted.get()
+        server = as_socket(transport, remote_address="client", **stream_options(options))
+        self.keep(client, server)
+        return client, server
+
     async def memory(self, **options: Any) -> Pair:
         pair = memory_pair(**options)
         self.keep(*pair)
@@ -148,46 +185,60 @@ class Workshop:
 
     async def make(self, carrier: str, **options: Any) -> Pair:
         """Return an open pair of the carrier."""
-        match carrier:
-            case "memory":
-                pair = await self.memory(**options)
-            case "memory byte by byte":
-                pair = await self.memory(fragment=1, **options)
-            case "tcp":
-                pair = await self.tcp(**options)
-            case "unix":
-                pair = await self.unix(**options)
-            case "tls":
-                pair = await self.tls(self.tcp, **options)
-            case "starttls":
-                pair = await self.starttls(**options)
-            case "tls in tls":
-                pair = await self.tls(lambda: self.tls(self.tcp), **options)
-            case "tls in tls in memory":
-                pair = await self.tls(lambda: self.tls(self.memory), **options)
-            case "websocket":
-                pair = await self.websocket(self.tcp, **options)
-            case "websocket in tls":
-                pair = await self.websocket(lambda: self.tls(self.tcp), **options)
-            case _:
-                raise LookupError(carrier)
+        pair = await CARRIERS[carrier](self, **options)
         for end in pair:
             await end.opened
         return pair
 
 
-CARRIERS = (
-    "memory",
-    "memory byte by byte",
-    "tcp",
-    "unix",
-    "tls",
-    "starttls",
-    "tls in tls",
-    "tls in tls in memory",
-    "websocket",
-    "websocket in tls",
-)
+CARRIERS: dict[str, Callable[..., Awaitable[Pair]]] = {
+    "memory": Workshop.memory,
+    "memory byte by byte": lambda make, **options: make.memory(fragment=1, **options),
+    "tcp": Workshop.tcp,
+    "unix": Workshop.unix,
+    "tls": lambda make, **options: make.tls(make.tcp, **options),
+    "starttls": Workshop.starttls,
+    "tls in tls": lambda make, **options: make.tls(lambda: make.tls(make.tcp), **options),
+    "tls in tls in memory": (
+        lambda make, **options: make.tls(lambda: make.tls(make.memory), **options)
+    ),
+    "websocket": lambda make, **options: make.websocket(make.tcp, **options),
+    "websocket in tls": (
+        lambda make, **options: make.websocket(lambda: make.tls(make.tcp), **options)
+    ),
+    "ssh": lambda make, **options: make.ssh(make.tcp, **options),
+    "ssh at both ends": Workshop.ssh_at_both_ends,
+    "tls in ssh": lambda make, **options: make.tls(lambda: make.ssh(make.tcp), **options),
+}
+# The server's end is a socket of the operating system, which tells of an abort by a FIN if nothing
+# was unread.
+SYSTEM_SERVERS = ("tcp", "unix", "ssh")
+
+
+class _Accepting(asyncssh.SSHServer):
+    """An SSH server that lets everyone in, and everyone's channels end here."""
+
+    def __init__(self) -> None:
+        self.accepted: asyncio.Queue[asyncio.Transport] = asyncio.Queue()
+
+    def begin_auth(self, username: str) -> bool:
+        return False
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> Any:
+        return ChannelTransport(_First(self.accepted))
+
+
+class _First(asyncio.Protocol):
+    """The receiver until there is a socket."""
+
+    def __init__(self, accepted: asyncio.Queue[asyncio.Transport]) -> None:
+        self._accepted = accepted
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).pause_reading()
+        self._accepted.put_nowait(cast("asyncio.Transport", transport))
 
 
 # Making a context that has the system's authorities takes longer than most tests.
@@ -195,9 +246,22 @@ client_context = functools.cache(CertificateAuthority.client_context)
 server_context = functools.cache(CertificateAuthority.server_context)
 
 
+@functools.cache
+def host_key() -> asyncssh.SSHKey:
+    """The embedded SSH server's."""
+    return asyncssh.generate_private_key("ssh-ed25519")  # pyright: ignore[reportUnknownMemberType] - of its options
+
+
+def public_key(sshd: RunningServer) -> str:
+    """The host key of a real SSH server."""
+    return (sshd.directory / "host_ed25519.pub").read_text()
+
+
 @contextlib.asynccontextmanager
-async def workshop(authority: CertificateAuthority, directory: Path) -> AsyncGenerator[Workshop]:
-    made = Workshop(authority, directory)
+async def workshop(
+    authority: CertificateAuthority, directory: Path, sshd: Callable[[], RunningServer]
+) -> AsyncGenerator[Workshop]:
+    made = Workshop(authority, directory, sshd)
     try:
         yield made
     finally:

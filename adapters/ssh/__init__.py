@@ -1,0 +1,40 @@
+"""SSH: asyncssh's sessions on any socket.
+
+async with SSH(socket, username="ada") as ssh:
+    result = await ssh.run("uname -a")
+"""
+
+from __future__ import annotations
+
+from ._carrier import ChannelTransport, SSHConnector, SSHConnectorOptions
+from ._client import SSH, connect
+from ._errors import (
+    ChannelOpenError,
+    DisconnectError,
+    HostKeyError,
+    PermissionDenied,
+    SSHConnectError,
+    SSHError,
+    SSHTimeoutError,
+)
+from ._host_keys import HostKeyVerification
+from ._transport import SSHTransport
+from ._url import parse_url
+
+__all__ = [
+    "SSH",
+    "ChannelOpenError",
+    "ChannelTransport",
+    "DisconnectError",
+    "HostKeyError",
+    "HostKeyVerification",
+    "PermissionDenied",
+    "SSHConnectError",
+    "SSHConnector",
+    "SSHConnectorOptions",
+    "SSHError",
+    "SSHTimeoutError",
+    "SSHTransport",
+    "connect",
+    "parse_url",
+]
