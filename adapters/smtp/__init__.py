@@ -30,6 +30,7 @@ from ._errors import (
     SMTPTimeoutError,
     Uncertain,
 )
+from ._exclusive import Session
 from ._many import Outcome
 from ._pool import SMTPPool
 from ._results import SendResult, SMTPResponse
@@ -63,6 +64,7 @@ __all__ = [
     "SMTPServiceClosed",
     "SMTPTimeoutError",
     "SendResult",
+    "Session",
     "Uncertain",
     "connect",
     "parse_url",

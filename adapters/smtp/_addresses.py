@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ._errors import SMTPArgumentError
 
-__all__ = ["parse_address"]
+__all__ = ["domain_of", "parse_address"]
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\U0010ffff]"
 _DOT_STRING = rf"{_ATEXT}+(?:\.{_ATEXT}+)*"
@@ -76,6 +76,11 @@ def parse_address(text: str) -> Address:
         domain, a_labels = _domains(text, domain)
     ascii_form = f"{local_part}@{a_labels}" if local_part.isascii() else None
     return Address(f"{local_part}@{domain}", ascii_form)
+
+
+def domain_of(path: str) -> str:
+    """Return the domain of a path in lower case; empty if it has none."""
+    return path.rpartition("@")[2].lower() if "@" in path else ""
 
 
 def _check_local_part(text: str, local_part: str) -> None:

@@ -12,11 +12,10 @@ from wirekit.sockets import as_socket
 from ._commands import Commands
 from ._drafts import Draft, Sendable
 from ._envelope import DEFAULT_OPTIONS, Mail, Options
-from ._errors import SMTPTimeoutError, Uncertain
 from ._login import Credentials, Token
 from ._many import Outcome, send_many
 from ._results import SendResult
-from ._sending import Submission, deliver
+from ._sending import Submission, deliver, timed_out
 from ._sessions import Sessions
 from ._settings import Settings
 from ._url import client_settings
@@ -76,8 +75,8 @@ class SMTP(Commands):
         chunking: use BDAT if the server offers it.
         messages_per_connection: mails after which a new connection is made; None for never.
         allow_bare_lf: take replies whose lines end in LF without CR.
-        timeout: seconds that the server may be silent while a reply is due or bytes are to be
-            taken; also the limit for opening and for closing.
+        timeout: seconds that the server may take for each reply, from first to last byte, and be
+            without taking bytes; also the limit for opening and for closing. None for no limit.
         data_timeout: the same for the reply to a message (RFC 5321 §4.5.3.2.6).
 
     Raises:
@@ -354,16 +353,10 @@ class SMTP(Commands):
         except TimeoutError:
             if not limit.expired():
                 raise
-            text = f"the mail was not accepted within {timeout} s"
-            transaction = draft.transaction
-            outcome = None if transaction is None else transaction.outcome
-            if isinstance(outcome, SendResult):  # in the very last moment
+            outcome = timed_out(draft, f"the mail was not accepted within {timeout} s")
+            if isinstance(outcome, SendResult):
                 return outcome
-            if outcome is not None:
-                raise outcome from outcome.__cause__
-            if transaction is not None and transaction.may_be_accepted:
-                raise Uncertain(f"{text}; the server may accept it yet") from None
-            raise SMTPTimeoutError(text) from None
+            raise outcome from outcome.__cause__
 
 
 async def connect(url: str, **settings: Any) -> SMTP:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from wirekit.protocols.smtp import Expn, Helo, Help, Noop, Quit, Rset, Vrfy
 
 from ._errors import SMTPHeloError, SMTPResponseException, refusal
+from ._exclusive import Session
 from ._login import Credentials, Token, log_in
 from ._results import SMTPResponse
 from ._settings import say_hello, start_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import AsyncGenerator, Collection
 
     from wirekit.protocols.smtp import Command, Reply
 
@@ -85,7 +87,7 @@ class Commands:
             username=username,
             password=password,
             token=token,
-            mechanisms=None if mechanisms is None else frozenset(mechanisms),
+            mechanisms=None if mechanisms is None else frozenset(map(str.upper, mechanisms)),
         )
         queue = await self._sessions.ready()
         async with queue.alone() as connection:
@@ -132,6 +134,26 @@ class Commands:
             SMTPResponseException: there is none.
         """
         return (await self._ask(Help(topic))).message
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[Session]:
+        """Have the connection alone, for a mail command by command or a command of an extension.
+
+        ``async with client.session() as session: await session.mail(...)``. Everybody else waits
+        until it is over, so nothing may be sent by the client itself in the meantime.
+
+        Raises:
+            SMTPServerDisconnected: the connection is over.
+        """
+        queue = await self._sessions.ready()
+        async with queue.alone() as connection:
+            session = Session(connection, lmtp=self._sessions.settings.lmtp)
+            try:
+                yield session
+            finally:
+                session.end()
+                if session.unfinished:
+                    queue.reset_next()
 
     async def quit(self) -> SMTPResponse:
         """Say goodbye and close the connection.

@@ -39,22 +39,22 @@ class Exchange:
         count: how many replies are due.
         answered: called with them, when all are there.
         future: gets them as well, or the error that ended the connection.
-        timeout: seconds that the server may be silent, if not as always.
+        limit: seconds that the server may take for each of them; None for any number.
     """
 
-    __slots__ = ("answered", "count", "future", "replies", "timeout")
+    __slots__ = ("answered", "count", "future", "limit", "replies")
 
     def __init__(
         self,
         count: int,
         answered: Callable[[list[Reply]], None] | None,
         future: asyncio.Future[list[Reply]] | None,
-        timeout: float | None = None,
+        limit: float | None,
     ) -> None:
         self.count = count
         self.answered = answered
         self.future = future
-        self.timeout = timeout
+        self.limit = limit
         self.replies: list[Reply] = []
 
     def complete(self) -> None:
@@ -74,8 +74,9 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         socket: an open socket; it belongs to the connection from here on.
         codec: a fresh codec.
-        timeout: seconds without progress while a reply is due or bytes are to be written, after
-            which the connection is given up; None for no limit.
+        timeout: seconds for each reply, from when it is due to its last line, and without progress
+            while bytes are to be written; then the connection is given up. None for no limit.
+        data_timeout: the same for the reply to a message.
 
     Attributes:
         codec: the codec.
@@ -85,7 +86,14 @@ class Connection(asyncio.BufferedProtocol):
         on_lost: called once, when the connection is over.
     """
 
-    def __init__(self, socket: Socket, codec: Codec, *, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        socket: Socket,
+        codec: Codec,
+        *,
+        timeout: float | None = None,
+        data_timeout: float | None = None,
+    ) -> None:
         self.codec = codec
         self.congested = False
         self.error: Exception | None = None
@@ -93,18 +101,23 @@ class Connection(asyncio.BufferedProtocol):
         self.on_lost: Callable[[Exception], None] | None = None
         self._socket = socket
         self._timeout = timeout
+        self._data_timeout = data_timeout
+        # What is due next may have the shorter limit.
+        self._tick = min(
+            (limit for limit in (timeout, data_timeout) if limit is not None), default=None
+        )
         self._loop = asyncio.get_running_loop()
         self._view = memoryview(bytearray(_READ))
         # The greeting is due from the start.
         self._greeting: asyncio.Future[list[Reply]] = self._loop.create_future()
-        self._exchanges = deque([Exchange(1, None, self._greeting)])
+        self._exchanges = deque([Exchange(1, None, self._greeting, timeout)])
         self._out: list[Buffer] = []
-        self._enqueued = 0  # bytes that ever were in it
+        self._enqueued = 0  # bytes that ever were in it, and did not fall out at the end
         self._flush_scheduled = False
         self._dispatching = False
         self._writers: deque[asyncio.Future[None]] = deque()
         self._watchdog: asyncio.TimerHandle | None = None
-        self._last_progress = 0.0
+        self._last_progress = self._loop.time()
         self._transport = socket.attach(self)
         self._watch()
 
@@ -147,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         answered: Callable[[list[Reply]], None],
         *commands: Command,
         count: int | None = None,
-        timeout: float | None = None,
+        final: bool = False,
     ) -> None:
         """Send commands together; ``answered`` gets their replies, in order, all at once.
 
@@ -157,23 +170,32 @@ class Connection(asyncio.BufferedProtocol):
             answered: called from within the event loop's read.
             *commands: they may be such that follow those whose replies are still due.
             count: how many replies are due, if not one for each.
-            timeout: seconds that the server may be silent, if not as always.
+            final: whether they are the reply to a message, which may take longer.
 
         Raises:
             SMTPArgumentError: a command cannot be sent like this; nothing was.
             TransportError: the connection is over.
         """
-        self._send(commands, Exchange(count or len(commands), answered, None, timeout))
+        limit = self._data_timeout if final else self._timeout
+        self._send(commands, Exchange(count or len(commands), answered, None, limit))
 
-    def ask(self, *commands: Command) -> asyncio.Future[list[Reply]]:
-        """Send commands together; the future gets their replies, or why there are none.
+    def ask(self, *commands: Command, final: bool = False) -> asyncio.Future[list[Reply]]:
+        """Send commands at once; the future gets their replies, or why there are none.
+
+        Args:
+            *commands: as for `request`.
+            final: whether it is the reply to a message, which may take longer.
 
         Raises:
             SMTPArgumentError: a command cannot be sent like this; nothing was.
             TransportError: the connection is over.
         """
         future: asyncio.Future[list[Reply]] = self._loop.create_future()
-        self._send(commands, Exchange(len(commands), None, future))
+        limit = self._data_timeout if final else self._timeout
+        count = 1 if final else len(commands)
+        self._send(commands, Exchange(count, None, future, limit))
+        if not self._dispatching:
+            self._flush()  # nobody else sends while a command that is no mail has its turn
         return future
 
     def greeting(self) -> asyncio.Future[list[Reply]]:
@@ -201,8 +223,7 @@ class Connection(asyncio.BufferedProtocol):
             self._exchanges.append(exchange)
         self._out += buffers
         self._enqueued += sum(map(len, buffers))
-        if self._watchdog is None:
-            self._watch()
+        self._watch()
         if not self._dispatching and not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)
@@ -246,8 +267,7 @@ class Connection(asyncio.BufferedProtocol):
         """Follow the transport's flow control."""
         self.congested = True
         self._last_progress = self._loop.time()
-        if self._watchdog is None:
-            self._watch()
+        self._watch()
 
     def resume_writing(self) -> None:
         """Follow the transport's flow control."""
@@ -275,7 +295,6 @@ class Connection(asyncio.BufferedProtocol):
         """Take received bytes: find the replies in them, and send what they give rise to."""
         if self.error is not None:
             return
-        self._last_progress = self._loop.time()
         self._dispatching = True
         try:
             try:
@@ -300,6 +319,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _dispatch(self, replies: list[Reply]) -> None:
         exchanges = self._exchanges
+        if replies:
+            # A reply in pieces is none: whoever lets it drip would keep us for ever.
+            self._last_progress = self._loop.time()
         for reply in replies:
             if reply.code == 421:
                 self._over(refusal(SMTPServiceClosed, reply))
@@ -360,22 +382,20 @@ class Connection(asyncio.BufferedProtocol):
     # Time
 
     def _watch(self) -> None:
-        """Start the clock."""
-        if self._timeout is not None:
-            # By the shorter limit, as what is due next may have that.
-            self._watchdog = self._loop.call_later(self._timeout, self._watched, self._timeout)
+        """Start the clock, unless it runs or there is no limit at all."""
+        if self._watchdog is None and self._tick is not None:
+            self._watchdog = self._loop.call_later(self._tick, self._watched, self._tick)
 
-    def _watched(self, timeout: float) -> None:
+    def _watched(self, tick: float) -> None:
         self._watchdog = None
-        if self._exchanges:
-            limit = self._exchanges[0].timeout or timeout
-        elif self.congested:
-            limit = timeout
-        else:
+        if not self._exchanges and not self.congested:
             return
-        left = self._last_progress + limit - self._loop.time()
+        limit = self._exchanges[0].limit if self._exchanges else self._timeout
+        left = tick
+        if limit is not None:
+            left = min(tick, self._last_progress + limit - self._loop.time())
         if left > 0:
-            self._watchdog = self._loop.call_later(min(left, timeout), self._watched, timeout)
+            self._watchdog = self._loop.call_later(left, self._watched, tick)
         elif self.congested:
             self.fail(WriteTimeout(f"{self.peer} took nothing for {limit} s"))
         else:
@@ -405,9 +425,10 @@ class Connection(asyncio.BufferedProtocol):
             self._watchdog = None
         exchanges = list(self._exchanges)
         self._exchanges.clear()
-        if self.on_lost is not None:
-            self.on_lost(error)  # has_written() still tells what was
+        self._enqueued -= sum(map(len, self._out))  # has_written() still tells what was
         self._out.clear()
+        if self.on_lost is not None:
+            self.on_lost(error)
         for exchange in exchanges:
             if exchange.future is not None and not exchange.future.done():
                 exchange.future.set_exception(connection_error(error))

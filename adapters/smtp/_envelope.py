@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from wirekit.protocols import smtp
 
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from ._bodies import Body, Source
     from ._dkim import DKIM
 
-__all__ = ["DEFAULT_OPTIONS", "By", "Envelope", "Mail", "Options", "make_envelope"]
+__all__ = [
+    "DEFAULT_OPTIONS",
+    "By",
+    "Envelope",
+    "Mail",
+    "Options",
+    "make_envelope",
+    "recipients_of",
+]
 
 BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 _Parameter = tuple[str, str | None]
@@ -117,11 +125,20 @@ class Envelope:
         recipients: the forward-paths as given, in the order of ``rcpts``.
         mail: the MAIL command.
         rcpts: a RCPT command for each recipient.
+        capabilities: what the server offered when it was made.
         all_recipients: whether it is to go to all of them or to none.
         ascii_only: whether the content must be ASCII.
     """
 
-    __slots__ = ("all_recipients", "ascii_only", "mail", "rcpts", "recipients", "sender")
+    __slots__ = (
+        "all_recipients",
+        "ascii_only",
+        "capabilities",
+        "mail",
+        "rcpts",
+        "recipients",
+        "sender",
+    )
 
     def __init__(
         self,
@@ -129,6 +146,7 @@ class Envelope:
         recipients: Sequence[str],
         mail: smtp.Mail,
         rcpts: Sequence[smtp.Rcpt],
+        capabilities: Capabilities,
         *,
         all_recipients: bool = False,
         ascii_only: bool = False,
@@ -137,6 +155,7 @@ class Envelope:
         self.recipients = recipients
         self.mail = mail
         self.rcpts = rcpts
+        self.capabilities = capabilities
         self.all_recipients = all_recipients
         self.ascii_only = ascii_only
 
@@ -158,23 +177,26 @@ def make_envelope(
         SMTPMessageTooLarge: the server does not take messages as large as this.
     """
     options = mail.options
-    recipients = _recipients(mail.recipients, capabilities)
+    recipients = recipients_of(mail.recipients)
     sender = parse_address(mail.sender)
     parsed = [parse_address(recipient) for recipient in recipients]
     if any(not address.text for address in parsed):
         raise SMTPArgumentError("an empty address is no recipient")
     mail_parameters: list[_Parameter] = []
     rcpt_parameters: list[_Parameter] = []
-    ascii_only = False
     if options is not DEFAULT_OPTIONS:
         mail_parameters = _mail_parameters(options, capabilities, secure=secure)
         rcpt_parameters = _rcpt_parameters(options, capabilities)
-    given = {keyword for keyword, _ in mail_parameters}
+    given = dict(mail_parameters)
+    body_type = mail.body_type
+    if "BODY" in given:
+        # Held to the content like one that is not given as text.
+        mail_parameters = [found for found in mail_parameters if found[0] != "BODY"]
+        body_type = _body_type(given["BODY"])
     if capabilities.size is not None and "SIZE" not in given:
-        mail_parameters += _size(mail, body, capabilities.size)
-    if "BODY" not in given:
-        body_parameter, ascii_only = _body(mail, body, capabilities)
-        mail_parameters += body_parameter
+        mail_parameters += _size(mail, body, body_type, capabilities.size)
+    body_parameter, ascii_only = _body(body_type, body, capabilities)
+    mail_parameters += body_parameter
     if "SMTPUTF8" not in given and (
         mail.smtputf8 or sender.ascii is None or any(address.ascii is None for address in parsed)
     ):
@@ -195,6 +217,7 @@ def make_envelope(
             )
             for recipient, address in zip(recipients, parsed, strict=True)
         ],
+        capabilities,
         all_recipients=options.all_recipients,
         ascii_only=ascii_only,
     )
@@ -204,14 +227,15 @@ def _path(ascii_form: str | None, text: str) -> str:
     return text if ascii_form is None else ascii_form
 
 
-def _recipients(given: str | Sequence[str], capabilities: Capabilities) -> list[str]:
+def recipients_of(given: str | Sequence[str]) -> list[str]:
+    """Return recipients without the doubles.
+
+    Raises:
+        SMTPArgumentError: there is none.
+    """
     recipients = [given] if isinstance(given, str) else list(dict.fromkeys(given))
     if not recipients:
         raise SMTPArgumentError("a mail needs a recipient")
-    limits = capabilities.limits
-    if limits is not None and limits.rcptmax is not None and len(recipients) > limits.rcptmax:
-        text = f"the server takes {limits.rcptmax} recipients for a mail, not {len(recipients)}"
-        raise SMTPNotSupported(text)
     return recipients
 
 
@@ -223,22 +247,30 @@ def _need(offered: object, extension: str) -> None:
 # Content
 
 
-def _size(mail: Mail, body: Body, limit: int) -> list[_Parameter]:
+def _size(mail: Mail, body: Body, body_type: BodyType | None, limit: int) -> list[_Parameter]:
     """SIZE: the bytes of the message without what transparency adds (RFC 1870 §5)."""
     size = body.size if mail.size is None else mail.size
     if size is None:
         return []
     data = body.data
-    if data is not None and mail.body_type != "BINARYMIME":
+    if data is not None and body_type != "BINARYMIME":
         size += data.count(b"\n") - data.count(b"\r\n")
     if 0 < limit < size:
         raise SMTPMessageTooLarge(f"the message has {size} bytes, and the server takes {limit}")
     return [("SIZE", str(size))]
 
 
-def _body(mail: Mail, body: Body, capabilities: Capabilities) -> tuple[list[_Parameter], bool]:
+def _body_type(value: str | None) -> BodyType:
+    found = "" if value is None else value.upper()
+    if found not in get_args(BodyType):
+        raise SMTPArgumentError(f"BODY is one of {', '.join(get_args(BodyType))}")
+    return cast("BodyType", found)
+
+
+def _body(
+    body_type: BodyType | None, body: Body, capabilities: Capabilities
+) -> tuple[list[_Parameter], bool]:
     """BODY, and whether the content must be ASCII."""
-    body_type = mail.body_type
     if body_type == "BINARYMIME":
         _need(capabilities.binarymime and capabilities.chunking, "BINARYMIME with CHUNKING")
         return [("BODY", body_type)], False
@@ -265,10 +297,12 @@ def _mail_parameters(
         found.append(("REQUIRETLS", None))
     if options.ret is not None:
         _need(capabilities.dsn, "DSN, which ret needs")
+        if options.ret not in ("FULL", "HDRS"):
+            raise SMTPArgumentError("ret is FULL or HDRS")
         found.append(("RET", options.ret))
     if options.envid is not None:
         _need(capabilities.dsn, "DSN, which envid needs")
-        found.append(("ENVID", _xtext(options.envid)))
+        found.append(("ENVID", _xtext(options.envid, "envid")))
     found += _release(options, capabilities)
     if options.by is not None:
         found.append(("BY", _deliver_by(options.by, capabilities.deliverby)))
@@ -299,7 +333,8 @@ def _orcpt(options: Options, recipient: str, capabilities: Capabilities) -> list
         return []
     _need(capabilities.dsn, "DSN, which orcpt needs")
     if original.isascii():
-        return [("ORCPT", f"rfc822;{_xtext(original)}")]
+        return [("ORCPT", f"rfc822;{_xtext(original, 'orcpt')}")]
+    _check_printable(original, "orcpt")
     embedded = _NOT_QCHAR.sub(lambda found: f"\\x{{{ord(found[0]):X}}}", original)
     return [("ORCPT", f"utf-8;{embedded}")]
 
@@ -330,6 +365,8 @@ def _release(options: Options, capabilities: Capabilities) -> list[_Parameter]:
 def _deliver_by(by: By, least: int | None) -> str:
     if least is None:
         raise SMTPNotSupported("the server does not offer DELIVERBY")
+    if by.mode not in ("R", "N"):
+        raise SMTPArgumentError("the mode of by is R or N")
     if abs(by.seconds) > 999_999_999 or (by.mode == "R" and by.seconds <= 0):
         raise SMTPArgumentError("by is of nine digits at most, and more than 0 if it is to return")
     if by.mode == "R" and by.seconds < least:
@@ -355,18 +392,20 @@ def _raw(options: Iterable[str], capabilities: Capabilities) -> list[_Parameter]
         keyword, separator, value = option.partition("=")
         keyword = keyword.upper()
         extension = _EXTENSION_OF.get(keyword, keyword)
-        if keyword == "BODY":
-            if value.upper() != "7BIT":
-                _need(value.upper() in capabilities.keywords, value.upper())
-        else:
+        if keyword != "BODY":  # which is looked at with the content
             _need(extension in capabilities.keywords, extension)
         found.append((keyword, value if separator else None))
     return found
 
 
-def _xtext(text: str) -> str:
-    try:
-        data = text.encode("ascii")
-    except UnicodeEncodeError:
-        raise SMTPArgumentError("envid has to be ASCII") from None
-    return _NOT_XTEXT.sub(lambda found: f"+{ord(found[0]):02X}", data.decode("ascii"))
+def _xtext(text: str, what: str) -> str:
+    if not text.isascii():
+        raise SMTPArgumentError(f"{what} has to be ASCII")
+    _check_printable(text, what)
+    return _NOT_XTEXT.sub(lambda found: f"+{ord(found[0]):02X}", text)
+
+
+def _check_printable(text: str, what: str) -> None:
+    """RFC 3461 §4.4: what is decoded again stands in a header field of a notification."""
+    if not text or not text.isprintable():
+        raise SMTPArgumentError(f"{what} is empty or has a control character in it")

@@ -27,7 +27,7 @@ it may have been, and so may a call that was cancelled.
 
 from __future__ import annotations
 
-from types import new_class
+from types import MappingProxyType, new_class
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from wirekit._errors import (
@@ -43,9 +43,11 @@ from wirekit._errors import (
 from wirekit.protocols.smtp import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wirekit.protocols.smtp import EnhancedStatus
+
+    from ._results import SMTPResponse
 
 __all__ = [
     "SMTPArgumentError",
@@ -70,6 +72,9 @@ __all__ = [
     "connection_error",
     "refusal",
 ]
+
+
+_NOBODY: Mapping[str, SMTPResponse] = MappingProxyType({})
 
 
 class SMTPException(Error):
@@ -213,7 +218,15 @@ class Uncertain(SMTPException):
 
     The server may have accepted it: sending it again may deliver it twice. ``__cause__`` says what
     happened to the connection.
+
+    Attributes:
+        recipients: what was answered for recipients of whom more is known: those of the first
+            transactions, where the server takes only some at a time (LIMITS, RFC 9422).
     """
+
+    def __init__(self, message: str = "", recipients: Mapping[str, SMTPResponse] = _NOBODY) -> None:
+        super().__init__(message)
+        self.recipients = dict(recipients)
 
 
 Refusal = TypeVar("Refusal", bound=SMTPResponseException)

@@ -15,7 +15,6 @@ from ._envelope import DEFAULT_OPTIONS, Mail, Options
 from ._errors import (
     SMTPConnectError,
     SMTPException,
-    SMTPRecipientRefused,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPServerDisconnected,
@@ -24,7 +23,7 @@ from ._errors import (
     connection_error,
 )
 from ._many import Outcome, send_many
-from ._results import SendResult, SMTPResponse
+from ._results import SendResult, SMTPResponse, refused_recipients, replies_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
@@ -183,7 +182,7 @@ class SMTPPool:
                 result = await self._deliver(draft)
             except SMTPException as error:
                 if isinstance(error, SMTPRecipientsRefused) and not draft.all_recipients:
-                    told.update(_replies(error))
+                    told.update(replies_of(error))
                 again = again and _is_transient(error) and draft.is_repeatable
                 if not again and (accepted is None or isinstance(error, Uncertain)):
                     raise _with_all_replies(error, told) from error.__cause__
@@ -265,17 +264,8 @@ def _asks_for_less(error: SMTPException) -> bool:
     return isinstance(error, SMTPConnectError) and _is_transient(error)
 
 
-def _replies(error: SMTPRecipientsRefused) -> dict[str, SMTPResponse]:
-    return {
-        refused.recipient: SMTPResponse(refused.code, refused.message)
-        for refused in error.recipients
-    }
-
-
 def _with_all_replies(error: SMTPException, told: dict[str, SMTPResponse]) -> SMTPException:
     """Return the error with what was said of other recipients in earlier attempts."""
     if not isinstance(error, SMTPRecipientsRefused) or not told:
         return error
-    return SMTPRecipientsRefused(
-        [SMTPRecipientRefused(reply.code, reply.message, name) for name, reply in told.items()]
-    )
+    return refused_recipients(told)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wirekit._errors import ConnectionLost, Error
+from wirekit.protocols.smtp import Capabilities
 
-from ._errors import SMTPResponseException, SMTPServiceClosed, connection_error
+from ._errors import SMTPException, SMTPResponseException, SMTPServiceClosed, connection_error
 from ._transaction import Stage, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from wirekit.protocols.smtp import Capabilities
-
     from ._connection import Connection
 
-__all__ = ["Queue"]
+__all__ = ["Outdated", "Queue"]
 
 _WINDOW = 16  # mails that may be on their way at once; all are uncertain if the connection is lost
+
+
+class Outdated(SMTPException):
+    """Nothing of the mail was sent, because the server offers something else by now."""
 
 
 class Queue:
@@ -37,11 +41,9 @@ class Queue:
         pipelining: whether to pipeline if the server offers it.
         chunking: whether to use BDAT if the server offers it.
         most: how many mails may be sent on this connection; None for any number.
-        data_timeout: seconds that the server may take to accept a message.
 
     Attributes:
-        pipelining: whether commands may be sent before the replies to those before.
-        chunking: whether BDAT is used.
+        capabilities: what the server offers, and we want to use.
     """
 
     def __init__(
@@ -52,15 +54,15 @@ class Queue:
         pipelining: bool = True,
         chunking: bool = True,
         most: int | None = None,
-        data_timeout: float | None = None,
     ) -> None:
         self.connection = connection
         self.lmtp = lmtp
-        self.data_timeout = data_timeout
-        self.pipelining = self.chunking = False
-        self._wanted = (pipelining, chunking)
+        self.capabilities = Capabilities()
+        self._pipelining = pipelining
+        self._chunking = chunking
         self._offered: Capabilities | None = None
         self._left = most  # mails that may still be sent
+        self._domains: set[str] = set()  # of the recipients until now, if they are counted
         self._waiting: deque[Transaction | asyncio.Future[None]] = deque()
         self._active: deque[Transaction] = deque()
         self._last: Transaction | None = None
@@ -73,18 +75,36 @@ class Queue:
 
     def renew(self) -> None:
         """Take note of what the server offers now."""
-        self._offered = offered = self.connection.codec.capabilities
-        if offered is not None:
-            pipelining, chunking = self._wanted
-            self.pipelining = pipelining and offered.pipelining
-            self.chunking = chunking and offered.chunking
-            limit = None if offered.limits is None else offered.limits.mailmax
-            if limit is not None and (self._left is None or limit < self._left):
-                self._left = limit
+        offered = self.connection.codec.capabilities
+        if offered is None or offered is self._offered:
+            return
+        self._offered = self.capabilities = offered
+        pipelining = offered.pipelining and self._pipelining
+        chunking = offered.chunking and self._chunking
+        if (pipelining, chunking) != (offered.pipelining, offered.chunking):
+            self.capabilities = replace(
+                offered,
+                pipelining=pipelining,
+                chunking=chunking,
+                binarymime=offered.binarymime and chunking,  # RFC 3030 §3: by BDAT only
+            )
+        limit = None if offered.limits is None else offered.limits.mailmax
+        if limit is not None and (self._left is None or limit < self._left):
+            self._left = limit
+
+    @property
+    def pipelining(self) -> bool:
+        """Whether commands may be sent before the replies to those before."""
+        return self.capabilities.pipelining
+
+    @property
+    def chunking(self) -> bool:
+        """Whether BDAT is used."""
+        return self.capabilities.chunking
 
     @property
     def is_spent(self) -> bool:
-        """Whether no more mails are to be sent on it, also because of MAILMAX (RFC 9422)."""
+        """Whether no more mails are to be sent on it, also because of LIMITS (RFC 9422)."""
         return self._left == 0
 
     def submit(self, transaction: Transaction) -> None:
@@ -124,6 +144,10 @@ class Queue:
                 self._alone = False
             self.advance()
 
+    def reset_next(self) -> None:
+        """Take note that something of a mail may be left on the server."""
+        self._reset = True
+
     def advance(self) -> None:
         """Begin with what may begin."""
         if self._advancing:
@@ -156,12 +180,13 @@ class Queue:
                 self._alone = True
                 entry.set_result(None)
             return
-        if self._left is not None:
-            if self._left == 0:
-                text = "no more mails are to be sent on this connection"
-                entry.fail(connection_error(ConnectionLost(text), sent=False))
-                return
-            self._left -= 1
+        if entry.capabilities is not self.capabilities:
+            entry.fail(Outdated("the server's extensions have changed since the mail was made"))
+            return
+        if not self._has_room_for(entry):
+            text = "no more mails are to be sent on this connection"
+            entry.fail(connection_error(ConnectionLost(text), sent=False))
+            return
         # What BDAT failed in may still be there (RFC 3030 §2), and whether it failed is not known
         # yet. What DATA did is gone with its final dot (RFC 5321 §4.1.1.4).
         reset = self._reset or (bool(self._active) and self._active[-1].chunked)
@@ -173,6 +198,21 @@ class Queue:
         else:
             self._reset = False
             self._last = entry
+
+    def _has_room_for(self, transaction: Transaction) -> bool:
+        """Count a mail, unless the limits of the session are reached (RFC 9422 §4)."""
+        if self._left == 0:
+            return False
+        limits = self.capabilities.limits
+        if limits is not None and limits.rcptdomainmax is not None:
+            domains = self._domains.union(transaction.domains)
+            if len(domains) > limits.rcptdomainmax:
+                self._left = 0  # whoever comes next gets a new connection, too
+                return False
+            self._domains = domains
+        if self._left is not None:
+            self._left -= 1
+        return True
 
     def finished(self, transaction: Transaction, *, reset: bool) -> None:
         """Take note that a mail is done with.

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wirekit.protocols.smtp import Reply
 
+from ._errors import SMTPRecipientRefused, SMTPRecipientsRefused
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wirekit.protocols.smtp import EnhancedStatus
 
-__all__ = ["SMTPResponse", "SendResult"]
+__all__ = ["SMTPResponse", "SendResult", "refused_recipients", "replies_of"]
 
 
 class _CodeAndMessage(NamedTuple):
@@ -80,3 +82,18 @@ class SendResult(_ErrorsAndMessage):
         result.recipients = recipients
         result.response = response
         return result
+
+
+def replies_of(error: SMTPRecipientsRefused) -> dict[str, SMTPResponse]:
+    """Return what was answered for each recipient that was refused."""
+    return {
+        refused.recipient: SMTPResponse(refused.code, refused.message)
+        for refused in error.recipients
+    }
+
+
+def refused_recipients(told: Mapping[str, SMTPResponse]) -> SMTPRecipientsRefused:
+    """Return the error for recipients that were all refused."""
+    return SMTPRecipientsRefused(
+        [SMTPRecipientRefused(reply.code, reply.message, name) for name, reply in told.items()]
+    )

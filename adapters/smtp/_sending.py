@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from ._drafts import Draft, Sendable
-from ._errors import SMTPException, SMTPServerDisconnected, SMTPServiceClosed
+from ._errors import (
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPServerDisconnected,
+    SMTPServiceClosed,
+    SMTPTimeoutError,
+    Uncertain,
+)
+from ._queue import Outdated
+from ._results import SendResult, SMTPResponse, refused_recipients, replies_of
 from ._transaction import Transaction
 
 if TYPE_CHECKING:
-    from ._results import SendResult
     from ._sessions import Sessions
 
-__all__ = ["Submission", "deliver"]
+__all__ = ["Submission", "deliver", "timed_out"]
+
+_CHANCES = 2  # connections that may be lost before anything depended on them
 
 
 async def submit(sessions: Sessions, draft: Draft) -> None:
@@ -24,6 +35,10 @@ async def submit(sessions: Sessions, draft: Draft) -> None:
     """
     queue = await sessions.ready()
     envelope, body = await draft.ready(queue)
+    if queue.connection.error is not None and sessions.is_renewable:
+        # It was lost while the content was made ready.
+        queue = await sessions.ready()
+        envelope, body = await draft.ready(queue)
     transaction = Transaction(queue, envelope, body)
     queue.submit(transaction)
     draft.transaction = transaction
@@ -32,21 +47,76 @@ async def submit(sessions: Sessions, draft: Draft) -> None:
 async def deliver(sessions: Sessions, draft: Draft) -> SendResult:
     """Return the result of a mail, submitted already or not.
 
-    If there is a connector, a mail of which nothing was sent when the connection was lost is sent
-    on another one. A mail of whose content nothing was sent is given a second chance: the server
-    may have closed an idle connection just then.
+    To more recipients than the server takes at a time (LIMITS, RFC 9422) it is sent in several
+    transactions, one after another.
 
     Raises:
         SMTPException: the mail was not accepted.
-        Uncertain: it may have been.
+        Uncertain: it may have been, or was for some recipients before something went wrong.
     """
-    chances = 2
+    everybody = draft.recipients
+    draft.told, draft.accepted = {}, None
+    try:
+        while True:
+            result = await _transact(sessions, draft, partly=bool(draft.told))
+            if result is not None:
+                return result
+            draft.renew(draft.left)
+    finally:
+        draft.recipients = everybody
+
+
+async def _transact(sessions: Sessions, draft: Draft, *, partly: bool) -> SendResult | None:
+    """Return the result of a mail; None if some recipients are left.
+
+    Args:
+        sessions: where it is sent.
+        draft: the mail.
+        partly: whether there was a transaction for other recipients before.
+    """
+    try:
+        result = await _attempt(sessions, draft)
+    except SMTPRecipientsRefused as error:
+        if not partly and not draft.left:
+            raise
+        draft.told.update(replies_of(error))
+    except Exception as error:
+        if draft.accepted is None:
+            raise
+        if not isinstance(error, SMTPResponseException):
+            text = f"the message was accepted for some of its recipients; for others: {error}"
+            raise Uncertain(text, draft.told) from error
+        reply = SMTPResponse(error.code, error.message)
+        these = [name for name in draft.recipients or () if name not in draft.left]
+        draft.told.update(dict.fromkeys(these, reply))
+    else:
+        if not partly and not draft.left:
+            return result
+        draft.told.update(result.recipients)
+        draft.accepted = draft.accepted or result.response
+    if draft.left:
+        return None
+    if draft.accepted is None:
+        raise refused_recipients(draft.told)
+    return SendResult.of(draft.told, draft.accepted)
+
+
+async def _attempt(sessions: Sessions, draft: Draft) -> SendResult:
+    """Return the result of one transaction.
+
+    If there is a connector, a mail of which nothing was sent when the connection was lost is sent
+    on another one. A mail of whose content nothing was sent is given a second chance: the server
+    may have closed an idle connection just then.
+    """
+    chances = _CHANCES
     while True:
         if draft.transaction is None:
             await submit(sessions, draft)
         transaction = cast("Transaction", draft.transaction)
         try:
             return await transaction.result()
+        except Outdated:
+            pass
         except SMTPException as error:
             if not sessions.is_renewable:
                 raise
@@ -55,6 +125,23 @@ async def deliver(sessions: Sessions, draft: Draft) -> SendResult:
                 if not chances or transaction.content_begun or not _is_lost(error):
                     raise
         draft.transaction = None
+
+
+def timed_out(draft: Draft, text: str) -> SendResult | SMTPException:
+    """Return what is known of a mail when time runs out."""
+    transaction = draft.transaction
+    outcome = None if transaction is None else transaction.outcome
+    if isinstance(outcome, SendResult):  # in the very last moment
+        if not draft.told and not draft.left:
+            return outcome
+        return Uncertain(f"{text} for all", {**draft.told, **outcome.recipients})
+    if draft.accepted is not None:
+        return Uncertain(f"{text} for all", draft.told)
+    if isinstance(outcome, SMTPException) and not isinstance(outcome, Outdated):
+        return outcome
+    if transaction is not None and transaction.may_be_accepted:
+        return Uncertain(f"{text}; the server may accept it yet")
+    return SMTPTimeoutError(text)
 
 
 class Submission:

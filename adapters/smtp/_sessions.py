@@ -116,7 +116,8 @@ class Sessions:
 
     async def _connect(self) -> Queue:
         if self.current is not None and self.current.connection.error is None:
-            await self._say_goodbye(self.current)  # first, so that there are never two
+            # First, so that there are never two. What is on its way has limits of its own.
+            await self._say_goodbye(self.current, None)
         socket, self._socket = self._socket, None
         if socket is None:
             if self._dial is None:
@@ -129,12 +130,12 @@ class Sessions:
         self.current = await open_connection(socket, self.settings)
         return self.current
 
-    async def _say_goodbye(self, queue: Queue) -> None:
-        """Let what was submitted be done, say QUIT, and close."""
+    async def _say_goodbye(self, queue: Queue, limit: float | None) -> None:
+        """Let what was submitted be done, for so many seconds at most, say QUIT, and close."""
         connection = queue.connection
         try:
             with suppress(TimeoutError, SMTPException):
-                async with asyncio.timeout(self.settings.timeout), queue.alone():
+                async with asyncio.timeout(limit), queue.alone():
                     await connection.ask(Quit())
         finally:
             closing = connection.close()
@@ -150,7 +151,7 @@ class Sessions:
             self._socket.abort()
             self._socket = None
         if self.current is not None:
-            await self._say_goodbye(self.current)
+            await self._say_goodbye(self.current, self.settings.timeout)
 
     def _closed_error(self) -> SMTPException:
         return connection_error(SocketClosed("the client was closed"), sent=False)

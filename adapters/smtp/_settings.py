@@ -56,8 +56,8 @@ class Settings:
         chunking: use BDAT if the server offers it.
         messages_per_connection: mails after which a new connection is made.
         allow_bare_lf: take replies whose lines end in LF.
-        timeout: seconds that the server may be silent while a reply is due or bytes are to be
-            taken; also the limit for opening.
+        timeout: seconds that the server may take for each reply, and be without taking bytes; also
+            the limit for opening. None for no limit.
         data_timeout: the same for the reply to a message.
     """
 
@@ -91,7 +91,9 @@ async def open_connection(socket: Socket, settings: Settings) -> Queue:
         async with limit:
             await socket.opened
             codec = Codec(lmtp=settings.lmtp, allow_bare_lf=settings.allow_bare_lf)
-            connection = Connection(socket, codec, timeout=settings.timeout)
+            connection = Connection(
+                socket, codec, timeout=settings.timeout, data_timeout=settings.data_timeout
+            )
             await _begin(connection, settings)
             return Queue(
                 connection,
@@ -99,7 +101,6 @@ async def open_connection(socket: Socket, settings: Settings) -> Queue:
                 pipelining=settings.pipelining,
                 chunking=settings.chunking,
                 most=settings.messages_per_connection,
-                data_timeout=settings.data_timeout,
             )
     except BaseException as error:
         if connection is not None:

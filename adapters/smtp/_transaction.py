@@ -15,20 +15,17 @@ taken back by RSET.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from wirekit._errors import ConnectionLost, LocalProtocolError, RemoteProtocolError
 from wirekit.protocols import smtp
 
+from ._addresses import domain_of
 from ._errors import (
     SMTPArgumentError,
     SMTPDataError,
     SMTPException,
-    SMTPNotSupported,
-    SMTPRecipientRefused,
-    SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
     SMTPServiceClosed,
@@ -36,10 +33,12 @@ from ._errors import (
     connection_error,
     refusal,
 )
-from ._results import SendResult, SMTPResponse
+from ._results import SendResult
+from ._upload import Upload
+from ._verdicts import Verdict
 
 if TYPE_CHECKING:
-    from wirekit.protocols.smtp import Reply
+    from wirekit.protocols.smtp import Capabilities, Reply
 
     from ._bodies import Body
     from ._envelope import Envelope
@@ -49,9 +48,7 @@ __all__ = ["Stage", "Transaction"]
 
 _LARGE = 1048576  # bytes of content that are sent bit by bit, even if they are in memory
 _RIDES = 65536  # bytes of content that go with the envelope, before that is accepted
-_SLICE = 262144  # bytes of a streamed content that are looked at together
-_CHUNK = 65536  # bytes of it from which they are sent together
-_CHUNKS_DUE = 4  # chunks that may be sent before the first of them is answered
+_CHUNKS = 4  # of a content sent bit by bit, before the first of them is answered
 
 
 class Stage(Enum):
@@ -84,19 +81,18 @@ class Transaction:
     __slots__ = (
         "_abandoned",
         "_body",
-        "_chunk_refusal",
-        "_chunks_due",
         "_commands",
         "_connection",
         "_data_rides",
         "_envelope",
         "_mark",
         "_queue",
-        "_rcpt_replies",
         "_refusal",
         "_replies",
         "_reset",
-        "_waker",
+        "_upload",
+        "_verdict",
+        "_wanted",
         "begun",
         "chunked",
         "content_begun",
@@ -120,12 +116,11 @@ class Transaction:
         self._data_rides = False
         self._commands: list[smtp.Command] = []
         self._replies: list[Reply] = []
-        self._rcpt_replies: list[Reply] = []
+        self._verdict: Verdict | None = None  # of the envelope
         self._refusal: SMTPException | None = None  # of the envelope
-        self._chunks_due = 0
-        self._chunk_refusal: SMTPDataError | None = None
+        self._upload: Upload | None = None  # of a content that is sent bit by bit
+        self._wanted: asyncio.Future[None] | None = None  # when the content is, or never will be
         self._mark = 0
-        self._waker: asyncio.Future[None] | None = None
         self._abandoned = False
 
     @property
@@ -133,6 +128,16 @@ class Transaction:
         """Whether the content is sent bit by bit."""
         data = self._body.data
         return data is None or len(data) > _LARGE
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server offered when the mail was made for it."""
+        return self._envelope.capabilities
+
+    @property
+    def domains(self) -> set[str]:
+        """Those of the recipients."""
+        return {domain_of(rcpt.path) for rcpt in self._envelope.rcpts}
 
     @property
     def may_be_accepted(self) -> bool:
@@ -208,8 +213,9 @@ class Transaction:
             if not replies:  # abandoned in time
                 self._finish(None)
                 return
-        mail, self._rcpt_replies = replies[0], replies[1:]
-        self._refusal = self._refused(mail)
+        mail, *rcpts = replies
+        self._verdict = Verdict(self._envelope, mail, rcpts)
+        self._refusal = self._verdict.envelope_refused()
         if self.stage is Stage.SENT:
             return  # the content went with it
         if data is not None:
@@ -220,24 +226,6 @@ class Transaction:
             self._connection.request(self._data_answered, smtp.Data())
         else:
             self._begin_content()
-
-    def _refused(self, mail: Reply) -> SMTPException | None:
-        """Return why the mail is not to be sent, if so."""
-        if not mail.is_positive:
-            return refusal(SMTPSenderRefused, mail, self._envelope.sender)
-        refused = sum(not reply.is_positive for reply in self._rcpt_replies)
-        if refused and (refused == len(self._rcpt_replies) or self._envelope.all_recipients):
-            return self._recipients_refused(self._rcpt_replies)
-        return None
-
-    def _recipients_refused(self, replies: list[Reply]) -> SMTPRecipientsRefused:
-        return SMTPRecipientsRefused(
-            [
-                refusal(SMTPRecipientRefused, reply, recipient)
-                for recipient, reply in zip(self._envelope.recipients, replies, strict=False)
-                if not reply.is_positive
-            ]
-        )
 
     # The content
 
@@ -275,27 +263,28 @@ class Transaction:
     def _send_rest(self, *commands: smtp.Command) -> None:
         """Send the end of the content; the next mail may follow."""
         count = 1
-        if self._queue.lmtp:
-            count = max(1, sum(reply.is_positive for reply in self._rcpt_replies))
-        self._connection.request(
-            self._answered, *commands, count=count, timeout=self._queue.data_timeout
-        )
+        if self._queue.lmtp and self._verdict is not None:
+            count = self._verdict.accepted
+        self._connection.request(self._answered, *commands, count=count, final=True)
         self._mark = self._connection.mark()
         self.stage = Stage.SENT
         self._queue.advance()
 
     def _answered(self, replies: list[Reply]) -> None:
         """Take the final reply; in LMTP there is one for each accepted recipient."""
+        verdict = cast("Verdict", self._verdict)  # the envelope was answered before
+        lmtp = self._queue.lmtp
         positive = any(reply.is_positive for reply in replies)
-        if positive and self._chunk_refusal is not None:
+        refused = None if self._upload is None else self._upload.refusal
+        if positive and refused is not None:
             text = "the server accepted a message of which it refused a part"
             self._connection.fail(RemoteProtocolError(text))
             return
         if positive and self._refusal is None and self._connection.has_written(self._mark):
-            self._finish(self._result(replies))
+            self._finish(verdict.result(replies, lmtp=lmtp))
             return
         if self._refusal is None and not positive:
-            self._refusal = self._chunk_refusal or self._content_refused(replies)
+            self._refusal = refused or verdict.content_refused(replies, lmtp=lmtp)
         if self._connection.has_written(self._mark):
             self._finish(self._refusal, reset=self.chunked)
         elif positive:
@@ -306,28 +295,7 @@ class Transaction:
             text = "the connection was closed because a message was refused before its end"
             self._connection.fail(ConnectionLost(text))
 
-    def _content_refused(self, replies: list[Reply]) -> SMTPException:
-        if self._queue.lmtp:
-            return self._recipients_refused(self._all_replies(replies))
-        return refusal(SMTPDataError, replies[0])
-
-    def _all_replies(self, final: list[Reply]) -> list[Reply]:
-        """Return the last reply for each recipient (RFC 2033 §4.2)."""
-        replies = iter(final)
-        return [next(replies) if reply.is_positive else reply for reply in self._rcpt_replies]
-
-    def _result(self, replies: list[Reply]) -> SendResult:
-        told = self._all_replies(replies) if self._queue.lmtp else self._rcpt_replies
-        final = next(reply for reply in replies if reply.is_positive)
-        return SendResult.of(
-            {
-                recipient: SMTPResponse.of(reply)
-                for recipient, reply in zip(self._envelope.recipients, told, strict=True)
-            },
-            SMTPResponse.of(final),
-        )
-
-    # A content that is streamed
+    # A content that is sent bit by bit
 
     async def _stream(self) -> None:
         """Send the content as soon as the server wants it, if it does; in the caller's task.
@@ -337,57 +305,36 @@ class Transaction:
             Exception: what the source of the content raised.
         """
         while self.stage in (Stage.WAITING, Stage.ENVELOPE):
-            await self._woken()
+            self._wanted = asyncio.get_running_loop().create_future()
+            await self._wanted
         if self.stage is not Stage.CONTENT:
             return
-        kept = bytearray()
-        async with aclosing(self._body.pieces()) as pieces:
-            async for piece in pieces:
-                view = memoryview(piece).cast("B")
-                for start in range(0, len(view), _SLICE):
-                    data = bytes(view[start : start + _SLICE])
-                    if self._envelope.ascii_only and not data.isascii():
-                        text = "the server does not offer 8BITMIME, and the message is not ASCII"
-                        raise SMTPNotSupported(text)
-                    kept += data
-                    if len(kept) >= _CHUNK:
-                        await self._send_some(bytes(kept))
-                        kept.clear()
-                    if self.stage is not Stage.CONTENT:
-                        return
+        self._upload = Upload(
+            self._connection,
+            self._body,
+            ascii_only=self._envelope.ascii_only,
+            chunks=(_CHUNKS if self._queue.pipelining else 1) if self.chunked else 0,
+            on_refused=self._chunk_refused,
+        )
+        rest = await self._upload.send()
+        if rest is not None and self.stage is Stage.CONTENT:
+            self._end_content(rest)
+
+    def _chunk_refused(self) -> None:
+        """RFC 3030 §2: no further chunk. What is on its way is answered before RSET is."""
+        if self._upload is None:
+            return
         if self.stage is Stage.CONTENT:
-            self._end_content(bytes(kept))
-
-    async def _send_some(self, data: bytes) -> None:
-        """Send some of the content, and wait until there is room for more."""
-        if self.stage is not Stage.CONTENT:
-            return
-        if self.chunked:
-            self._chunks_due += 1
-            self._connection.request(self._chunk_answered, smtp.Bdat(data))
-        else:
-            self._connection.write(smtp.MailData(data))
-        await self._connection.drained()
-        most = _CHUNKS_DUE if self._queue.pipelining else 1
-        while self.stage is Stage.CONTENT and self._chunks_due >= most:
-            await self._woken()
-
-    def _chunk_answered(self, replies: list[Reply]) -> None:
-        self._chunks_due -= 1
-        if not replies[0].is_positive and self._chunk_refusal is None:
-            self._chunk_refusal = refusal(SMTPDataError, replies[0])
-        if self._chunk_refusal is not None and self.stage is Stage.CONTENT:
-            # RFC 3030 §2: no further chunk. What is on its way is answered before RSET is.
-            self._finish(self._chunk_refusal, reset=True)
-        self._wake()
-
-    async def _woken(self) -> None:
-        self._waker = asyncio.get_running_loop().create_future()
-        await self._waker
+            self._finish(self._upload.refusal, reset=True)
+        elif self.stage is Stage.SENT and self._queue.lmtp:
+            # Whether the last chunk is answered once, or for each recipient, nobody can know.
+            self._refusal = self._upload.refusal
+            text = "the connection was closed because a part of a message was refused"
+            self._connection.fail(ConnectionLost(text))
 
     def _wake(self) -> None:
-        if self._waker is not None and not self._waker.done():
-            self._waker.set_result(None)
+        if self._wanted is not None and not self._wanted.done():
+            self._wanted.set_result(None)
 
     # Ending
 
@@ -445,6 +392,8 @@ class Transaction:
         if not self._abandoned:
             self.outcome = outcome
         self._wake()
+        if self._upload is not None:
+            self._upload.stop()
         if not self.future.done():
             if isinstance(outcome, SendResult):
                 self.future.set_result(outcome)

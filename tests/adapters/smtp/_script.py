@@ -84,7 +84,7 @@ def envelope(
     options: Options = DEFAULT_OPTIONS,
 ) -> Envelope:
     mail = Mail(sender, recipients or ["b@example.org"], b"", options=options)
-    return make_envelope(mail, Body(b"", size=None), queue.connection.capabilities)
+    return make_envelope(mail, Body(b"", size=None), queue.capabilities)
 
 
 def submit(

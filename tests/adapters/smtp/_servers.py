@@ -18,6 +18,7 @@ class Mailbox:
         answers: what to say to a command in place of what is usual, the first that starts with it;
             used once. ``"<message>"`` stands for the end of a message, ``"<greeting>"`` for that.
             An empty answer closes the connection.
+        hold: when the replies to messages may leave; None for at once.
     """
 
     def __init__(self, *keywords: str) -> None:
@@ -27,6 +28,7 @@ class Mailbox:
         self.open = 0
         self.answers: list[tuple[str, str]] = []
         self.commands: list[str] = []
+        self.hold: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def connector(self, address: AddressLike) -> Socket:
@@ -57,6 +59,8 @@ class Mailbox:
 
     async def _say(self, end: Socket, command: str, usual: str) -> str:
         answer = self._answer(command, usual)
+        if command == "<message>" and self.hold is not None:
+            await self.hold.wait()
         if not answer:
             raise ConnectionError
         await end.write(answer.encode() + b"\r\n")

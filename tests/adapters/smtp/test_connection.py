@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,9 +31,13 @@ from ._script import Server, ehlo_lines
 class Pair(Server):
     """A connection, and the server's end of it."""
 
-    def __init__(self, timeout: float | None = None, **options: Any) -> None:
+    def __init__(
+        self, timeout: float | None = None, data_timeout: float | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
-        self.connection = Connection(self.client, Codec(), timeout=timeout)
+        self.connection = Connection(
+            self.client, Codec(), timeout=timeout, data_timeout=data_timeout
+        )
         self.lost: list[Exception] = []
         self.connection.on_lost = self.lost.append
 
@@ -204,11 +210,31 @@ async def test_a_server_that_does_not_answer() -> None:
         await pair.connection.greeting()
 
 
-async def test_an_answer_that_may_take_longer() -> None:
-    pair = Pair(timeout=0.02)
+async def test_an_answer_that_drips() -> None:
+    """Bytes of a reply are no progress: its time runs from when it is due to its end."""
+    pair = Pair(timeout=0.1)
+    await pair.greet("PIPELINING")
+    asked = pair.connection.ask(Noop())
+
+    async def drip() -> None:
+        with contextlib.suppress(wirekit.TransportError):
+            await pair.socket.write(b"250-")
+            while pair.connection.error is None:
+                await pair.socket.write(b"x" if random.random() < 0.9 else b"\r\n250-")
+                await asyncio.sleep(0.005)
+
+    dripping = asyncio.create_task(drip())
+    with pytest.raises(wirekit.ReadTimeout):
+        await asked
+    await dripping
+
+
+@pytest.mark.parametrize("data_timeout", [30, None])
+async def test_an_answer_that_may_take_longer(data_timeout: float | None) -> None:
+    pair = Pair(timeout=0.02, data_timeout=data_timeout)
     await pair.greet("PIPELINING")
     got: list[list[Reply]] = []
-    pair.connection.request(got.append, Noop(), timeout=30)
+    pair.connection.request(got.append, Noop(), final=True)
     await asyncio.sleep(0.06)
     assert pair.connection.error is None
     await pair.answer(b"NOOP\r\n", "250 ok")
@@ -217,6 +243,17 @@ async def test_an_answer_that_may_take_longer() -> None:
     asked = pair.connection.ask(Noop())
     with pytest.raises(wirekit.ReadTimeout):
         await asked
+
+
+async def test_only_the_reply_to_a_message_has_a_limit() -> None:
+    pair = Pair(timeout=None, data_timeout=0.02)
+    await pair.greet("PIPELINING")
+    asked = pair.connection.ask(Noop())
+    await asyncio.sleep(0.06)
+    await pair.answer(b"NOOP\r\n", "250 ok")
+    await asked
+    with pytest.raises(wirekit.ReadTimeout, match=r"within 0\.02 s"):
+        await pair.connection.ask(Noop(), final=True)
 
 
 async def test_a_server_that_takes_nothing() -> None:

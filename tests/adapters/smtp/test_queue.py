@@ -8,7 +8,7 @@ import wirekit
 from tests.interop.waiting import turns
 from wirekit.adapters.smtp import SMTPServerDisconnected, SMTPServiceClosed
 from wirekit.adapters.smtp._bodies import Body
-from wirekit.adapters.smtp._queue import Queue
+from wirekit.adapters.smtp._queue import Outdated, Queue
 from wirekit.adapters.smtp._transaction import Transaction
 from wirekit.protocols import smtp
 
@@ -147,3 +147,54 @@ async def test_what_cannot_be_sent_does_not_take_the_reset_with_it() -> None:
     after = submit(queue)
     await server.expect(b"RSET\r\n" + MAIL)
     after.abandon()
+
+
+async def test_what_is_not_wanted_is_as_if_it_were_not_offered() -> None:
+    offered = ("PIPELINING", "CHUNKING", "BINARYMIME", "8BITMIME")
+    queue, _ = await open_queue(*offered, chunking=False)
+    got = queue.capabilities
+    assert (got.pipelining, got.chunking, got.binarymime) == (True, False, False)
+    queue, _ = await open_queue(*offered, pipelining=False)
+    got = queue.capabilities
+    assert (got.pipelining, got.chunking, got.binarymime) == (False, True, True)
+
+
+async def test_a_mail_that_was_made_for_what_is_not_offered_any_more() -> None:
+    queue, server = await open_queue(*CHUNKING)
+    asked = asyncio.create_task(_helo(queue))
+    await turns(2)
+    mail = submit(queue)
+    await server.answer(b"HELO x\r\n", "250 server")
+    await asked
+    with pytest.raises(Outdated):
+        await mail.result()
+    assert not mail.begun
+    after = submit(queue)  # BDAT was decided when it was submitted, once
+    await server.answer(MAIL, "250 ok")
+    await server.answer(RCPT, "250 ok")
+    await server.answer(b"DATA\r\n", "354 go")
+    await server.answer(MESSAGE + b".\r\n", "250 ok")
+    await after.result()
+
+
+async def _helo(queue: Queue) -> None:
+    async with queue.alone() as connection:
+        await connection.ask(smtp.Helo("x"))
+
+
+async def test_domains_of_a_session_are_counted() -> None:
+    queue, server = await open_queue(*PIPELINING, "LIMITS RCPTDOMAINMAX=2")
+    names = ("One", "two", "one")
+    mails = [submit(queue, MESSAGE, f"b@{name}.example") for name in names]
+    more = submit(queue, MESSAGE, "b@three.example")
+    again = submit(queue, MESSAGE, "b@one.example")
+    for name in names:
+        await server.answer(MAIL + b"RCPT TO:<b@%b.example>\r\nDATA\r\n" % name.encode(), *GO)
+        await server.answer(MESSAGE + b".\r\n", "250 ok")
+    for mail in mails:
+        await mail.result()
+    for mail in (more, again):
+        with pytest.raises(SMTPServerDisconnected, match="no more mails"):
+            await mail.result()
+        assert not mail.begun
+    assert queue.is_spent

@@ -2,12 +2,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import wirekit
-from tests.interop.waiting import outcomes, turns
-from wirekit.adapters.smtp import Mail, SMTPException, SMTPServerDisconnected, Uncertain
+from tests.interop.waiting import eventually, outcomes, turns
+from wirekit.adapters.smtp import (
+    SMTP,
+    Mail,
+    Options,
+    SMTPDataError,
+    SMTPException,
+    SMTPNotSupported,
+    SMTPRecipientsRefused,
+    SMTPServerDisconnected,
+    Uncertain,
+)
 from wirekit.adapters.smtp._bodies import Source
 from wirekit.adapters.smtp._drafts import Draft
 from wirekit.adapters.smtp._sending import Submission, deliver, submit
@@ -144,3 +156,151 @@ async def test_cancelling_withdraws_it() -> None:
     await first
     await sessions.aclose()
     assert len(mailbox.mails) == 1
+
+
+# More recipients than the server takes at a time
+
+
+EVERYBODY = [f"{name}@{domain}.example" for domain in ("x", "y") for name in "abc"]
+
+
+def to_everybody(body: Source = MESSAGE, **options: Any) -> Draft:
+    return Draft(Mail("a@example.org", EVERYBODY, body, options=Options(**options)))
+
+
+async def test_recipients_are_split_over_transactions() -> None:
+    mailbox = Mailbox(*PIPELINING, "LIMITS RCPTMAX=4")
+    mailbox.answers = [("RCPT TO:<b@x", "550 5.1.1 unknown")]
+    sessions = await opened(mailbox)
+    mail = to_everybody()
+    result = await deliver(sessions, mail)
+    await sessions.aclose()
+    assert [recipients for _, recipients, _ in mailbox.mails] == [
+        ["a@x.example", "c@x.example", "a@y.example"],
+        ["b@y.example", "c@y.example"],
+    ]
+    assert {content for _, _, content in mailbox.mails} == {MESSAGE}
+    assert list(result.recipients) == EVERYBODY
+    assert result.errors == {"b@x.example": (550, "5.1.1 unknown")}
+    assert mailbox.connections == 1
+    assert mail.recipients is None
+
+
+async def test_recipients_are_split_over_connections_by_their_domains() -> None:
+    mailbox = Mailbox(*PIPELINING, "LIMITS RCPTDOMAINMAX=1")
+    sessions = await opened(mailbox)
+    result = await deliver(sessions, to_everybody())
+    await sessions.aclose()
+    assert [recipients for _, recipients, _ in mailbox.mails] == [EVERYBODY[:3], EVERYBODY[3:]]
+    assert result.errors == {}
+    assert mailbox.connections == 2
+
+
+async def test_transactions_are_counted_and_a_new_connection_is_made() -> None:
+    mailbox = Mailbox(*CHUNKING, "LIMITS MAILMAX=2")
+    sessions = await opened(mailbox)
+    for result in await outcomes(*(deliver(sessions, draft()) for _ in range(5))):
+        assert result.errors == {}
+    assert (mailbox.connections, len(mailbox.mails)) == (3, 5)
+    await sessions.aclose()
+
+
+@pytest.mark.parametrize("body", ["read once", "all or none"])
+async def test_what_cannot_be_sent_twice_is_not_split(body: str) -> None:
+    mailbox = Mailbox(*PIPELINING, "LIMITS RCPTMAX=4")
+    sessions = await opened(mailbox)
+    mail = (
+        to_everybody(iter([MESSAGE])) if body == "read once" else to_everybody(all_recipients=True)
+    )
+    with pytest.raises(SMTPNotSupported, match=f"takes 4 of 6 recipients at a time, .*{body}"):
+        await deliver(sessions, mail)
+    assert not any(command.startswith("MAIL") for command in mailbox.commands)
+    await sessions.aclose()
+
+
+@pytest.mark.parametrize("refused", [[0], [1], [0, 1]])
+async def test_all_recipients_of_a_part_are_refused(refused: list[int]) -> None:
+    mailbox = Mailbox(*PIPELINING, "LIMITS RCPTMAX=3")
+    mailbox.answers = [(f"RCPT TO:<{n}@{'xy'[d]}", "450 later") for d in refused for n in "abc"]
+    sessions = await opened(mailbox)
+    (got,) = await outcomes(deliver(sessions, to_everybody()))
+    await sessions.aclose()
+    if len(refused) == 2:
+        assert isinstance(got, SMTPRecipientsRefused)
+        assert [error.recipient for error in got.recipients] == EVERYBODY
+    else:
+        (part,) = refused
+        assert list(got.errors) == EVERYBODY[part * 3 : part * 3 + 3]
+        assert len(mailbox.mails) == 1
+
+
+@pytest.mark.parametrize(("step", "answer"), [("MAIL", "451 slow down"), ("<message>", "554 spam")])
+async def test_a_part_is_refused_when_another_was_accepted(step: str, answer: str) -> None:
+    mailbox = Mailbox(*PIPELINING, "LIMITS RCPTMAX=2")
+    sessions = await opened(mailbox)
+    mailbox.answers = [(step, "250 ok"), (step, answer)]
+    result = await deliver(sessions, to_everybody())
+    assert result.errors == dict.fromkeys(EVERYBODY[2:4], (int(answer[:3]), answer[4:]))
+    assert [recipients for _, recipients, _ in mailbox.mails] == [EVERYBODY[:2], EVERYBODY[4:]]
+    await sessions.aclose()
+
+
+@pytest.mark.parametrize("first", ["250 ok", "554 spam"])
+async def test_the_connection_is_lost_when_a_part_was_answered(first: str) -> None:
+    mailbox = Mailbox(*PIPELINING, "LIMITS RCPTMAX=3")
+    sessions = await opened(mailbox)
+    mailbox.answers = [("<message>", first), ("<message>", "")]
+    (got,) = await outcomes(deliver(sessions, to_everybody()))
+    await sessions.aclose()
+    if first == "250 ok":
+        assert isinstance(got, Uncertain)
+        assert list(got.recipients) == EVERYBODY[:3]
+        assert "accepted for some" in str(got)
+        assert isinstance(got.__cause__, Uncertain)
+    else:
+        assert isinstance(got, SMTPDataError)
+
+
+async def test_time_runs_out_when_a_part_was_answered() -> None:
+    mailbox = Mailbox(*PIPELINING, "LIMITS RCPTMAX=3")
+    async with SMTP(
+        connector=mailbox.connector, address="server", hostname="client.example", timeout=5
+    ) as smtp:
+        mailbox.hold = asyncio.Event()
+        call = smtp.sendmail("a@example.org", EVERYBODY, MESSAGE, timeout=0.1)
+        sending = asyncio.create_task(call)
+        await eventually(lambda: "DATA" in mailbox.commands)
+        mailbox.hold.set()
+        mailbox.hold = asyncio.Event()
+        with pytest.raises(Uncertain) as caught:
+            await sending
+        assert list(caught.value.recipients) == EVERYBODY[:3]
+        mailbox.hold.set()
+
+
+async def test_the_connection_is_lost_while_a_file_is_read(tmp_path: Path) -> None:
+    mailbox = Mailbox(*PIPELINING)
+    sessions = await opened(mailbox)
+    path = tmp_path / "mail"
+    path.write_bytes(MESSAGE)
+    delivering = asyncio.create_task(deliver(sessions, draft(path)))
+    await turns(1)
+    sessions.opened().connection.fail(wirekit.ConnectionLost("gone"))
+    assert (await delivering).errors == {}
+    assert mailbox.connections == 2
+    await sessions.aclose()
+
+
+async def test_a_mail_that_waits_while_the_extensions_change() -> None:
+    mailbox = Mailbox(*CHUNKING, "SIZE")
+    async with SMTP(await mailbox.connector("server"), hostname="client.example") as smtp:
+        hello = asyncio.create_task(smtp.helo("client.example"))
+        await turns(1)
+        await smtp.sendmail("a@example.org", "b@example.org", MESSAGE)
+        await hello
+    assert mailbox.commands[1:5] == [
+        "HELO client.example",
+        "MAIL FROM:<a@example.org>",
+        "RCPT TO:<b@example.org>",
+        "DATA",
+    ]

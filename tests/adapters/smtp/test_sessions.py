@@ -140,3 +140,22 @@ async def test_after_so_many_mails_there_is_a_new_connection_and_never_two() -> 
     assert mailbox.connections == 3
     assert mailbox.commands.count("QUIT") == 2
     await sessions.aclose()
+
+
+async def test_a_full_connection_is_not_cut_off_while_a_mail_waits_for_its_reply() -> None:
+    """Which may take ``data_timeout``, longer than everything else."""
+    settings = Settings(
+        hostname="client.example", timeout=0.05, data_timeout=5, messages_per_connection=1
+    )
+    mailbox = Mailbox(*PIPELINING)
+    mailbox.hold = asyncio.Event()
+    sessions = renewable(mailbox, settings=settings)
+    mail = submit(await sessions.open())
+    opening = asyncio.create_task(sessions.ready())
+    await asyncio.sleep(0.12)
+    assert mail.outcome is None
+    mailbox.hold.set()
+    assert (await mail.result()).errors == {}
+    await opening
+    assert mailbox.connections == 2
+    await sessions.aclose()

@@ -305,6 +305,21 @@ async def test_lmtp_refuses_for_all() -> None:
     assert [refused.code for refused in caught.value.recipients] == [452, 550]
 
 
+async def test_lmtp_refuses_a_chunk_when_the_last_is_on_its_way() -> None:
+    """How often the last is answered then is not told: the next mail must not get a reply of it."""
+    queue, server = await open_queue(*CHUNKING, lmtp=True)
+    mail = submit(queue, streamed(b"x" * 65536, b"y\r\n"), "b@example.org", "c@example.org")
+    after = submit(queue)
+    result = asyncio.create_task(mail.result())
+    await server.answer(MAIL + rcpts("b", "c"), "250 ok", "250 ok", "250 ok")
+    await server.expect(bdat(b"x" * 65536, last=False) + bdat(b"y\r\n"))
+    await server.say("452 4.3.1 no space", "503 what?")
+    with pytest.raises(SMTPDataError, match="no space"):
+        await result
+    with pytest.raises(SMTPServerDisconnected):
+        await after.result()
+
+
 # Content that is streamed
 
 
