@@ -1,8 +1,8 @@
 """asyncssh's client connection on any socket, with the flow control that it lacks.
 
 asyncssh 2.24 ignores ``pause_writing``: as long as a peer grants windows, a channel hands over all
-that it is given, whether the transport takes it or not. And it goes on reading while what it has
-received waits for something. This module overrides methods of asyncssh that begin with an
+that it is given, whether the transport takes it or not. And it goes on reading, and answering,
+when the peer does not take its answers. This module overrides methods of asyncssh that begin with an
 underscore; ``tests/adapters/ssh/test_bridge.py`` notices when they change.
 """
 
@@ -48,8 +48,8 @@ __all__ = ["Connection", "open_connection"]
 _Text = TypeVar("_Text", bytes, str)
 
 _SLICE = 65536  # asyncssh copies what is left of a chunk for each packet in it
-_UNREAD = 262144  # bytes received, beyond one packet, while asyncssh awaits something
-_UNSENT = 1 << 20  # bytes of answers, beyond what a channel may fill, that the peer does not take
+_BEFORE_LOGIN = 1 << 22  # bytes that a server may send until then
+_UNSENT = 1 << 18  # bytes of answers, beyond what a channel may fill, that the peer does not take
 _WAITING = 1 << 16  # packets of ours that wait for keys, or requests of the peer's for an answer
 _JOINED = 4096  # bytes; smaller pieces that nobody reads yet are joined up to so many
 _EMPTY_STRING = bytes(4)
@@ -134,6 +134,7 @@ class Connection(asyncssh.SSHClientConnection):
         self._writing_paused = False
         self._reading_paused = False
         self._receiving = False
+        self._before_login = 0
         self._dismissed = False
         self.error: Exception | None = None
         self._held: dict[_Channel[Any], None] = {}
@@ -148,6 +149,11 @@ class Connection(asyncssh.SSHClientConnection):
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
         """Take what has arrived."""
+        if not self._auth_complete:
+            self._before_login += len(data)
+            if self._before_login > _BEFORE_LOGIN:
+                self._refuse("the server sends too much before the login")
+                return
         for start in range(0, len(data), _SLICE):
             super().data_received(data[start : start + _SLICE])
             if max(len(self._deferred_packets), len(self._global_request_queue)) > _WAITING:
@@ -182,16 +188,13 @@ class Connection(asyncssh.SSHClientConnection):
             super()._recv_data()
         finally:
             self._receiving = False
-        self._update_reading()
 
     def _update_reading(self) -> None:
-        """Read only as long as what comes can be handled, and answers can be sent."""
+        """Read only as long as answers can be sent."""
         lower = self._lower
         if lower is None or lower.is_closing():
             return
-        pause = len(self._inpbuf) > self._max_recv_pktlen + _UNREAD or (
-            self._writing_paused and lower.get_write_buffer_size() > _UNSENT
-        )
+        pause = self._writing_paused and lower.get_write_buffer_size() > _UNSENT
         if pause != self._reading_paused:
             self._reading_paused = pause
             if pause:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, Unpack, cast
 
 import asyncssh
 
-from wirekit._errors import ConnectionLost
+from wirekit._errors import ConnectionLost, ConnectRefused, ConnectTimeout, ResolveError
 from wirekit.sockets import (
     DirectConnector,
     Policy,
@@ -39,7 +41,7 @@ _ORIGINATOR = ("127.0.0.1", 0)  # RFC 4254 §7.2 wants one; no listener of ours 
 
 
 class ChannelOpener(Protocol):
-    """What opens channels: an `SSH`, or asyncssh's own connection."""
+    """What opens channels, and leaves none behind if it is cancelled meanwhile: an `SSH`."""
 
     def create_connection(
         self,
@@ -79,7 +81,7 @@ class SSHConnector:
     check names, ports and literal addresses only.
 
     Args:
-        opener: an `SSH`, or an ``asyncssh.SSHClientConnection``.
+        opener: an `SSH`.
         **options: see `SSHConnectorOptions`.
     """
 
@@ -91,8 +93,11 @@ class SSHConnector:
         """Return an open socket to the address.
 
         Raises:
-            ChannelOpenError: the server opened no channel; its ``code`` says why.
-            ConnectError: there is no SSH connection, or no TLS, or not in time.
+            ChannelOpenError: the server opened no channel; its ``code`` says why. It is a
+                `ConnectRefused`, `ConnectTimeout` or `ResolveError` as well where the server says
+                that it met with that.
+            SSHError: there is no SSH connection, and none could be made.
+            ConnectError: no TLS, or not in time.
             BlockedError: the policy forbids the address.
         """
         return await self._connect(address)
@@ -122,15 +127,10 @@ async def _open_channel(
         opening = opener.create_connection(
             lambda: tcp_session, target.host, target.port, *_ORIGINATOR
         )
-    # A request to open a channel cannot be taken back (RFC 4254 §5.1): who gives it up has to wait
-    # for the channel to close it, and does so in the background.
-    task = asyncio.ensure_future(opening)
-    task.add_done_callback(_look_at_error)
     try:
-        await asyncio.shield(task)
+        await opening
     except asyncssh.ChannelOpenError as error:
-        text = f"cannot connect to {target} through SSH: {error.reason}"
-        raise ChannelOpenError(text, code=error.code, lang=error.lang) from error
+        raise _not_opened(target, error) from error
     except asyncssh.Error as error:
         raise connection_error(error) from error
     except BaseException:
@@ -138,10 +138,33 @@ async def _open_channel(
         raise
 
 
-def _look_at_error(task: asyncio.Future[object]) -> None:
-    """Keep asyncio from complaining about an error that nobody is there for any more."""
-    if not task.cancelled():
-        task.exception()
+class _Refused(ChannelOpenError, ConnectRefused):
+    """Nobody listens at the address."""
+
+
+class _TimedOut(ChannelOpenError, ConnectTimeout):
+    """The server did not reach the address in time."""
+
+
+class _NotResolved(ChannelOpenError, ResolveError):
+    """The server finds no address for the name."""
+
+
+# What OpenSSH and Dropbear say beside the code 2, connect failed: their system's own words.
+_BY_REASON = {
+    os.strerror(errno.ECONNREFUSED): _Refused,
+    os.strerror(errno.ETIMEDOUT): _TimedOut,
+    "Name or service not known": _NotResolved,
+    "Temporary failure in name resolution": _NotResolved,
+}
+
+
+def _not_opened(target: Address, error: asyncssh.ChannelOpenError) -> ChannelOpenError:
+    kind = ChannelOpenError
+    if error.code == asyncssh.OPEN_CONNECT_FAILED:
+        kind = _BY_REASON.get(error.reason, ChannelOpenError)
+    text = f"cannot connect to {target} through SSH: {error.reason}"
+    return kind(text, code=error.code, lang=error.lang)
 
 
 class ChannelTransport(Transport):

@@ -9,7 +9,7 @@ from asyncssh.channel import SSHChannel
 
 __all__ = ["Channel", "watch"]
 
-Channel: TypeAlias = asyncssh.SSHTCPChannel[bytes] | asyncssh.SSHUNIXChannel[bytes]
+Channel: TypeAlias = SSHChannel[bytes]
 
 
 class _Session(Protocol):

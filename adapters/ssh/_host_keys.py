@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     PublicKeyArgument = str | bytes | asyncssh.SSHKey | HostKey
     VerifyHostKey = Callable[[str, int, HostKey], bool]
 
-__all__ = ["HostKeyVerification", "TrustedKeys", "host_and_port"]
+__all__ = ["DEFAULT_PORT", "HostKeyVerification", "TrustedKeys", "host_and_port"]
 
 DEFAULT_PORT = 22
+"""Of SSH."""
+
 DEFAULT_KNOWN_HOSTS = (
     "~/.ssh/known_hosts",
     "~/.ssh/known_hosts2",

@@ -8,11 +8,11 @@ from wirekit._errors import LocalProtocolError
 
 from ._compression import Decompressor
 from ._events import KeyExchanged
-from ._faults import SSHProtocolError
+from ._faults import DisconnectReason, SSHProtocolError
 from ._host_keys import HostKey
 from ._identification import check_identification
 from ._key_exchange import KeyExchange
-from ._messages import ExtInfo, KexECDHInit, KexECDHReply, KexInit, NewKeys
+from ._messages import ExtInfo, KexECDHInit, KexECDHReply, KexInit, NewKeys, Unimplemented
 from ._negotiation import EXT_INFO, STRICT_KEX
 from ._packets import PacketReader
 from ._sender import Sender, State
@@ -48,6 +48,7 @@ class Exchanger(Sender):
         "_initial",
         "_maximum_packet_size",
         "_own",
+        "_own_sequence",
         "_peer_identification",
         "_peer_in_exchange",
         "_peer_role",
@@ -86,6 +87,7 @@ class Exchanger(Sender):
         self._peer_takes_ext_info = False
         self._peer_in_exchange = True  # between its SSH_MSG_KEXINIT and its SSH_MSG_NEWKEYS
         self._own: KexInit | None = None  # ours, until our SSH_MSG_NEWKEYS
+        self._own_sequence = 0  # of its packet
         self._exchange: KeyExchange | None = None  # once both sides' SSH_MSG_KEXINIT are there
         self._expected = 0  # the number of the exchange's next message from the peer
         self._skips_guess = False  # the next message of the method is to be dropped
@@ -102,14 +104,19 @@ class Exchanger(Sender):
         """What names the connection (RFC 4253 §7.2); empty before the first `KeyExchanged`."""
         return self._session_id
 
-    def rekey(self) -> None:
+    def rekey(self, algorithms: Algorithms | None = None) -> None:
         """Begin a key exchange; its first message is in `data_to_send`.
+
+        Args:
+            algorithms: what to offer from now on, by default the same as before.
 
         Raises:
             LocalProtocolError: one is going on, or the connection is not open.
         """
         if self._state is not State.OPEN:
             raise LocalProtocolError(f"no key exchange can begin in state {self._state.name}")
+        if algorithms is not None:
+            self._algorithms = algorithms
         self._send_kexinit()
         self._state = self._stage = State.KEY_EXCHANGE
 
@@ -150,6 +157,7 @@ class Exchanger(Sender):
             offered.compression_algorithms,
             offered.compression_algorithms,
         )
+        self._own_sequence = self._writer.sequence
         self._write(message)
         self._holds = True
         return message
@@ -178,6 +186,13 @@ class Exchanger(Sender):
         if self.role == "client":
             self._expected = KexECDHReply.number
             self._write(exchange.begin())
+
+    def _take_unimplemented(self, message: Unimplemented) -> None:
+        """Notice a peer that does not exchange keys now; OpenSSH's does not before the login."""
+        waits = self._own is not None and self._exchange is None
+        if waits and not self._initial and message.sequence == self._own_sequence:
+            reason = DisconnectReason.KEY_EXCHANGE_FAILED
+            raise SSHProtocolError("the peer does not implement another key exchange now", reason)
 
     def _take_exchange(self, exchange: KeyExchange, payload: bytes, events: list[Event]) -> None:
         """Take the message of the key exchange that is due."""

@@ -244,7 +244,10 @@ class Codec(Exchanger):
         if number == Ping.number:
             self._answer(Pong(Ping.decode(payload).data))
         elif number in _GENERIC:
-            events.append(_GENERIC[number].decode(payload))
+            message = _GENERIC[number].decode(payload)
+            events.append(message)
+            if isinstance(message, Unimplemented):
+                self._take_unimplemented(message)
         elif number == NewKeys.number or _FIRST_OF_METHOD <= number <= _LAST_OF_METHOD:
             raise SSHProtocolError(f"message {number} outside a key exchange")
         elif number == 0:

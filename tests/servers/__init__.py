@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from ._aiosmtpd import aiosmtpd_server
 from ._amqtt import amqtt_server
+from ._asyncssh_server import AsyncsshServer, asyncssh_server
 from ._certificates import CertificateAuthority, CertificateFiles
 from ._dovecot import dovecot_server
 from ._exim import exim_server
@@ -34,11 +35,16 @@ from ._running import (
     run_server,
     running_servers,
 )
+from ._sshd import PASSWORD as SSH_PASSWORD
+from ._sshd import USER as SSH_USER
 from ._sshd import dropbear_server, sshd_server
 
 __all__ = [
     "MOSQUITTO_UNLIMITED",
     "PROGRAMS",
+    "SSH_PASSWORD",
+    "SSH_USER",
+    "AsyncsshServer",
     "CertificateAuthority",
     "CertificateFiles",
     "DeliveredMail",
@@ -51,6 +57,7 @@ __all__ = [
     "Source",
     "aiosmtpd_server",
     "amqtt_server",
+    "asyncssh_server",
     "dovecot_server",
     "dropbear_server",
     "exim_server",

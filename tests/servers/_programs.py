@@ -98,6 +98,21 @@ def find_program(name: str) -> Program:
     return program
 
 
+@functools.cache
+def find_library(file: str, package: str) -> Path:
+    """Find a shared library that Debian's package brings, or install that.
+
+    Raises:
+        ServerUnavailable: as for `find_program`.
+    """
+    for _ in range(2):
+        found = [*Path("/usr/lib").glob(f"*/{file}"), *Path("/usr/lib64").glob(file)]
+        if found:
+            return found[0]
+        _install_from_debian(Source(file, package))
+    raise ServerUnavailable(f"package {package} brought no {file}")
+
+
 def _installed(name: str, source: Source) -> Program | None:
     for path in (_on_path(source), _in_wheel(source)):
         if path is not None:

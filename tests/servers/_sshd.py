@@ -9,12 +9,18 @@ import subprocess
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from ._programs import find_program
+from ._programs import find_library, find_program
 from ._running import LOOPBACK, Launch, RunningServer, free_port, run_server
 
 HOST_KEY_TYPES = ("ed25519", "ecdsa", "rsa")
 # Where root's sshd locks its processes in; Debian makes it when the service starts.
 PRIVILEGE_SEPARATION = Path("/run/sshd")
+USER, PASSWORD = "wirekit", "wonder land"
+# of the password, by SHA-512
+_SHADOW = (
+    "$6$wirekit$Y.9nL8jYmJuwAbmoFVaALtpPdTDCfE2PLphgA"
+    "UfccsgI.mp8YsYzH6.K/JVD83K6RiJLtD6xIyHkNCJkYJTid0"
+)
 PER_SOURCE_PENALTIES = 9.8  # the version from which clients that fail are made to wait
 
 
@@ -24,9 +30,10 @@ def sshd_server(
 ) -> Generator[RunningServer]:
     """Run an OpenSSH server until the block ends.
 
-    In its directory are ``host_ed25519.pub``, ``host_ecdsa.pub`` and ``host_rsa.pub``, its host
-    keys; ``user_ed25519``, a key with which the user who runs it can log in; and ``authority.pub``,
-    which signed the host keys' certificates for ``localhost``, ``*.wirekit.example`` and 127.0.0.1.
+    `USER` can log in with `PASSWORD`, and like the user who runs the server with the key
+    ``user_ed25519`` in its directory. There too are ``host_ed25519.pub``, ``host_ecdsa.pub`` and
+    ``host_rsa.pub``, its host keys; and ``authority.pub``, which signed the host keys' certificates
+    for ``localhost``, ``*.wirekit.example`` and 127.0.0.1, and signs those of users.
 
     Args:
         config: Further directives of sshd_config, which win over those set here.
@@ -48,8 +55,8 @@ def sshd_server(
             "UsePAM": "no",
             "StrictModes": "no",
             "PermitRootLogin": "yes",
-            "PasswordAuthentication": "no",
             "AuthorizedKeysFile": str(directory / "user_ed25519.pub"),
+            "TrustedUserCAKeys": str(directory / "authority.pub"),
             "Subsystem": "sftp internal-sftp",
             "MaxStartups": "1000",
             "MaxSessions": "1000",
@@ -66,7 +73,7 @@ def sshd_server(
         config_path = directory / "sshd_config"
         config_path.write_text("\n".join(lines) + "\n")
         return Launch(
-            command=(str(found.path), "-D", "-e", "-f", str(config_path)),
+            command=(*_with_user(directory), str(found.path), "-D", "-e", "-f", str(config_path)),
             is_ready=lambda: _identifies(port, b"SSH-2.0-OpenSSH"),
             port=port,
         )
@@ -77,7 +84,10 @@ def sshd_server(
 
 @contextlib.contextmanager
 def dropbear_server() -> Generator[RunningServer]:
-    """Run a Dropbear server, with host keys of three types, until the block ends."""
+    """Run a Dropbear server, with host keys of three types, until the block ends.
+
+    `USER` can log in with `PASSWORD`, and with the key ``user_ed25519`` in its directory.
+    """
     found = find_program("dropbear")
 
     def prepare(directory: Path) -> Launch:
@@ -88,14 +98,41 @@ def dropbear_server() -> Generator[RunningServer]:
             if not path.exists():
                 _run("dropbearkey", "-t", key_type, "-f", str(path))
             options += ["-r", str(path)]
+        key = directory / "user_ed25519"
+        if not key.exists():
+            _keygen("-t", "ed25519", "-f", str(key))
         return Launch(
-            command=(str(found.path), *options),
+            command=(*_with_user(directory), str(found.path), *options),
             is_ready=lambda: _identifies(port, b"SSH-2.0-dropbear"),
             port=port,
         )
 
     with run_server(found, prepare) as server:
         yield server
+
+
+def _with_user(directory: Path) -> tuple[str, ...]:
+    """Return what makes a command believe that `USER` is a user of this machine.
+
+    It has the number of the user who runs it, and a home in ``directory``.
+    """
+    key_path = directory / "home" / ".ssh" / "authorized_keys"
+    key_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_path.write_text((directory / "user_ed25519.pub").read_text())
+    key_path.chmod(0o600)
+    user, group = os.geteuid(), os.getegid()
+    passwd = f"{USER}:x:{user}:{group}::{directory}/home:/bin/sh\n"
+    files = {
+        "passwd": Path("/etc/passwd").read_text() + passwd,
+        "group": Path("/etc/group").read_text() + f"{USER}:x:{group}:\n",
+        "shadow": f"{USER}:{_SHADOW}:20000:0:99999:7:::\n",
+    }
+    for name, content in files.items():
+        Path(directory, name).write_text(content)
+        Path(directory, name).chmod(0o600)
+    library = find_library("libnss_wrapper.so", "libnss-wrapper")
+    settings = (f"NSS_WRAPPER_{name.upper()}={directory / name}" for name in files)
+    return ("/usr/bin/env", f"LD_PRELOAD={library}", *settings)
 
 
 def _make_keys(directory: Path) -> None:

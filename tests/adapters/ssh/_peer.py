@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tests.protocols.ssh._pair import QUICK, host_key
 from wirekit.adapters.ssh import SSHTransport
-from wirekit.protocols.ssh import Codec, Disconnect, Event, Message, Packet
+from wirekit.protocols.ssh import Codec, Disconnect, Event, Message, Packet, State
 from wirekit.sockets import Socket, memory_pair
 
 PATIENCE = 5.0
@@ -22,7 +22,6 @@ class Peer:
 
     Attributes:
         events: all that came from the client.
-        raw: the bytes that came, where no codec is asked.
     """
 
     def __init__(self, socket: Socket, **settings: Any) -> None:
@@ -84,8 +83,10 @@ async def joined(
         options: of the transport.
     """
     socket, other = memory_pair()
-    trusted = {} if "known_hosts" in options else {"dangerously_accept_any_host_key": True}
-    transport = SSHTransport(socket, **{"algorithms": QUICK, **trusted, **options})
+    defaults: dict[str, Any] = {"algorithms": QUICK}
+    if "known_hosts" not in options:
+        defaults["dangerously_accept_any_host_key"] = True
+    transport = SSHTransport(socket, **{**defaults, **options})
     peer = Peer(other, **(settings or {}))
     try:
         yield transport, peer
@@ -105,5 +106,7 @@ async def opened(
         await transport.__aenter__()
         answering.cancel()
         await asyncio.gather(answering, return_exceptions=True)
+        while peer.codec.state is not State.OPEN:
+            await peer.receive()
         peer.events.clear()
         yield transport, peer

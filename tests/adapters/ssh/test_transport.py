@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
 
 from tests.adapters.ssh._peer import joined, opened
 from tests.interop.waiting import outcomes, turns
-from tests.protocols.ssh._pair import QUICK, host_key, only
+from tests.protocols.ssh._pair import QUICK, host_key, inside, only
 from wirekit import (
     AddressError,
     BusyError,
@@ -48,8 +49,9 @@ async def test_packets_both_ways() -> None:
         await transport.send_packet(ServiceRequest("ssh-userauth"), b"\x5eone")
         await transport.send_packet(bytearray(b"\x5etwo"))
         assert await peer.wait_for(ServiceRequest) == ServiceRequest("ssh-userauth")
-        await peer.receive()
-        assert peer.payloads == [b"\x5eone", b"\x5etwo"]
+        assert [(await peer.wait_for(Packet)).payload for _ in range(2)] == [
+            *(b"\x5eone", b"\x5etwo")
+        ]
         sent = [ServiceAccept("ssh-userauth"), Debug(True, "x"), Unimplemented(7), Pong(b"y")]
         await peer.send(*sent, Ignore(b"z"), b"\x5ethree")
         assert [await transport.receive_packet() for _ in sent] == sent
@@ -105,7 +107,7 @@ async def test_it_is_opened_once() -> None:
 
 async def test_a_socket_that_something_else_has() -> None:
     async with opened() as (transport, peer):
-        other = SSHTransport(transport._socket, known_hosts=b"")
+        other = SSHTransport(inside(transport)._socket, known_hosts=b"")
         with pytest.raises(BusyError):
             await other.__aenter__()
         await transport.send_packet(b"\x5e")
@@ -119,16 +121,22 @@ async def test_a_socket_that_never_opens() -> None:
     assert isinstance(caught.value, ConnectionRefusedError)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"known_hosts": f"example.com {KEY.key_type} AAAA".encode()},
-        {"known_hosts": b"", "host": "example.com"},
-        {"known_hosts": b"", "fingerprints": HostKey(host_key("ssh-rsa").blob).fingerprint},
-        {"known_hosts": b"", "verify_host_key": lambda *_: False},
-    ],
-    ids=["known_hosts", "none", "fingerprint", "callable"],
-)
+def accepts_none(host: str, port: int, key: HostKey) -> bool:
+    return False
+
+
+NOT_TRUSTED: dict[str, dict[str, Any]] = {
+    "known_hosts": {"known_hosts": f"example.com {KEY.key_type} AAAA".encode()},
+    "none": {"known_hosts": b"", "host": "example.com"},
+    "fingerprint": {
+        "known_hosts": b"",
+        "fingerprints": HostKey(host_key("ssh-rsa").blob).fingerprint,
+    },
+    "callable": {"known_hosts": b"", "verify_host_key": accepts_none},
+}
+
+
+@pytest.mark.parametrize("options", NOT_TRUSTED.values(), ids=NOT_TRUSTED)
 async def test_a_host_key_that_is_not_trusted(options: dict[str, Any]) -> None:
     async with joined(**options) as (transport, peer):
         opening = asyncio.create_task(transport.__aenter__())
@@ -156,7 +164,7 @@ async def test_known_hosts_that_cannot_be_read() -> None:
     async with joined(known_hosts="/nowhere") as (transport, _):
         with pytest.raises(AddressError, match="cannot be read"):
             await transport.__aenter__()
-        assert transport._socket.closed.done() or transport._socket.close_reason is None
+        await inside(transport)._socket.closed
 
 
 async def test_host_and_port_by_which_a_key_is_known() -> None:
@@ -166,8 +174,8 @@ async def test_host_and_port_by_which_a_key_is_known() -> None:
         asked.append((host, port, key))
         return True
 
-    options = {"known_hosts": b"", "verify_host_key": verify, "host": "Example.com", "port": 2222}
-    async with opened(**options):
+    whose: dict[str, Any] = {"host": "Example.com", "port": 2222}
+    async with opened(known_hosts=b"", verify_host_key=verify, **whose):
         assert asked == [("example.com", 2222, KEY)]
 
 
@@ -177,8 +185,6 @@ async def test_keys_that_are_known_are_asked_for() -> None:
         "algorithms": Algorithms(),
     }
     wanted = HostKey(host_key("ecdsa-sha2-nistp256").blob)
-
-    import base64
 
     line = f"example.com {wanted.key_type} {base64.b64encode(wanted.blob).decode()}\n"
     options: dict[str, Any] = {"known_hosts": line.encode(), "host": "example.com"}
@@ -202,11 +208,9 @@ async def test_iteration_ends_when_the_server_disconnects_in_peace() -> None:
 async def test_iteration_fails_when_the_server_disconnects_for_a_reason() -> None:
     async with opened() as (transport, peer):
         await peer.send(b"\x5e1", Disconnect(DisconnectReason.TOO_MANY_CONNECTIONS, "no"))
-        received: list[object] = []
+        assert await anext(transport) == Packet(94, b"\x5e1", 0)
         with pytest.raises(DisconnectError) as caught:
-            async for packet in transport:
-                received.append(packet)
-        assert received == [Packet(94, b"\x5e1", 0)]
+            await anext(transport)
         assert caught.value.reason_code == DisconnectReason.TOO_MANY_CONNECTIONS
 
 
@@ -270,30 +274,29 @@ async def test_a_cancelled_goodbye_is_none() -> None:
         await turns(2)
         leaving.cancel()
         await outcomes(leaving)
-        await transport._socket.closed
+        await inside(transport)._socket.closed
 
 
 async def test_cancelled_while_it_opens() -> None:
-    async with joined() as (transport, peer):
+    async with joined() as (transport, _):
         opening = asyncio.create_task(transport.__aenter__())
         await turns(3)
         opening.cancel()
         await outcomes(opening)
         assert opening.cancelled()
-        await transport._socket.closed
-        assert not await peer.socket.read() or True
+        await inside(transport)._socket.closed
 
 
 async def test_a_server_that_says_nothing() -> None:
     async with joined(timeout=0.02) as (transport, _):
-        with pytest.raises(SSHTimeoutError, match="identify itself within 0.02 s"):
+        with pytest.raises(SSHTimeoutError, match="identify itself within"):
             await transport.__aenter__()
 
 
 async def test_a_server_that_only_identifies_itself() -> None:
     async with joined(timeout=0.02) as (transport, peer):
         await peer.socket.write(b"SSH-2.0-slow\r\n")
-        with pytest.raises(SSHTimeoutError, match="exchange keys within 0.02 s"):
+        with pytest.raises(SSHTimeoutError, match="exchange keys within"):
             await transport.__aenter__()
 
 

@@ -16,6 +16,7 @@ from tests.protocols.ssh._pair import (
 )
 from wirekit import LocalProtocolError
 from wirekit.protocols.ssh import (
+    Algorithms,
     DisconnectReason,
     ExtInfo,
     HostKey,
@@ -25,6 +26,7 @@ from wirekit.protocols.ssh import (
     Packet,
     SSHProtocolError,
     State,
+    Unimplemented,
 )
 
 
@@ -103,6 +105,34 @@ def test_rekey_is_for_open_connections() -> None:
     with pytest.raises(LocalProtocolError, match="KEY_EXCHANGE"):
         pair.client.rekey()
     assert not pair.client.needs_rekey
+
+
+def test_rekey_with_other_algorithms() -> None:
+    pair = open_pair(server=make_server(algorithms=Algorithms()))
+    for kex in ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384"):
+        pair.client.rekey(only(kex=kex))
+        pair.run()
+        exchanged = pair.client_events[-1]
+        assert isinstance(exchanged, KeyExchanged)
+        assert exchanged.algorithms.kex == kex
+    pair.client.rekey()
+    pair.run()
+    exchanged = pair.client_events[-1]
+    assert isinstance(exchanged, KeyExchanged)
+    assert exchanged.algorithms.kex == "ecdh-sha2-nistp384"
+
+
+def test_a_peer_that_does_not_implement_a_key_exchange_now() -> None:
+    pair = open_pair()
+    pair.send("client", b"\x5e")
+    pair.client.rekey()
+    pair.client.data_to_send()
+    # It means another packet, and may have been on its way.
+    assert pair.send("server", Unimplemented(0)) == [Unimplemented(0)]
+    with pytest.raises(SSHProtocolError, match="does not implement") as caught:
+        pair.send("server", Unimplemented(1))
+    assert caught.value.reason_code is DisconnectReason.KEY_EXCHANGE_FAILED
+    assert caught.value.events == [Unimplemented(1)]
 
 
 def test_packets_go_on_until_the_peers_kexinit() -> None:

@@ -1,0 +1,245 @@
+"""What a peer that does not take what it is sent costs: some memory, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import asyncssh
+import pytest
+
+import wirekit
+from tests.interop.ssh.sessions import joined
+from tests.interop.waiting import eventually, turns
+from tests.servers import AsyncsshServer, asyncssh_server
+from wirekit.adapters.ssh import SSHTimeoutError
+
+MEBIBYTE = 1 << 20
+HUGE = {"window": 1 << 31}
+CHUNK = bytes(65536)
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """Make sure that the block takes no more memory."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
+
+
+async def write_until_blocked(writer: asyncssh.SSHWriter[bytes]) -> int:
+    """Write until nothing more is taken; return how much that was."""
+    written = 0
+    while written < 64 * MEBIBYTE:
+        writer.write(CHUNK)
+        written += len(CHUNK)
+        drained = asyncio.ensure_future(writer.drain())
+        await turns(20)
+        if not drained.done():
+            drained.cancel()
+            return written
+    return written
+
+
+def sent(server: AsyncsshServer) -> Any:
+    """Return the server's end, whose own methods the tests turn against us."""
+    return cast("Any", server.connections[-1])
+
+
+async def test_a_peer_that_stops_reading_stops_the_writer() -> None:
+    async with asyncssh_server(**HUGE) as server, joined(server) as (ssh, theirs):
+        process = await ssh.create_process("wc -c", encoding=None)
+        theirs.pause_reading()
+        with at_most(2 * MEBIBYTE):
+            written = await write_until_blocked(process.stdin)
+        assert written < MEBIBYTE
+        theirs.resume_reading()
+        await process.stdin.drain()
+        process.stdin.write_eof()
+        assert (await process.wait()).stdout == b"%d\n" % written
+
+
+async def test_one_large_write_is_not_copied_into_the_transport() -> None:
+    async with asyncssh_server(**HUGE) as server, joined(server) as (ssh, theirs):
+        process = await ssh.create_process("sha256sum", encoding=None)
+        theirs.pause_reading()
+        data = bytes(range(256)) * 65536
+        with at_most(len(data) + 2 * MEBIBYTE):  # asyncssh copies it once
+            process.stdin.write(data)
+        theirs.resume_reading()
+        process.stdin.write_eof()
+        digest = cast("bytes", (await process.wait()).stdout)
+        assert digest.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+async def test_a_slow_reader_gets_everything() -> None:
+    async with asyncssh_server(**HUGE) as server, joined(server, fragment=3000) as (ssh, theirs):
+        process = await ssh.create_process("sha256sum", encoding=None)
+        digest = hashlib.sha256()
+        with at_most(4 * MEBIBYTE):
+            for number in range(64):
+                chunk = bytes([number]) * 65536
+                digest.update(chunk)
+                process.stdin.write(chunk)
+                await process.stdin.drain()
+            process.stdin.write_eof()
+            result = await process.wait()
+        assert cast("bytes", result.stdout).split()[0].decode() == digest.hexdigest()
+
+
+async def test_channels_take_turns() -> None:
+    async with asyncssh_server(**HUGE) as server, joined(server, fragment=20_000) as (ssh, theirs):
+        greedy = await ssh.create_process("cat >/dev/null", encoding=None)
+        modest = await ssh.create_process("wc -c", encoding=None)
+        greedy.stdin.write(bytes(64 * MEBIBYTE))
+        modest.stdin.write(bytes(MEBIBYTE))
+        modest.stdin.write_eof()
+        assert (await modest.wait()).stdout == b"%d\n" % MEBIBYTE
+        assert greedy.channel.get_write_buffer_size() > 32 * MEBIBYTE
+        greedy.channel.abort()
+
+
+async def test_a_peer_that_does_not_take_our_answers_is_not_read_from() -> None:
+    async with asyncssh_server() as server, joined(server) as (ssh, theirs):
+        theirs.pause_reading()
+        asked = 0
+        while theirs.get_write_buffer_size() < MEBIBYTE // 4:  # what we have not read
+            for _ in range(1000):
+                sent(server)._send_global_request(b"ping@wirekit.example", want_reply=True)
+            asked += 1000
+            await turns(3)
+            assert asked < 1_000_000
+        lower = cast("Any", ssh.connection)._lower
+        assert lower.get_write_buffer_size() < MEBIBYTE
+        answers = [asyncio.get_running_loop().create_future() for _ in range(asked)]
+        sent(server)._global_request_waiters.extend(answers)
+        theirs.resume_reading()
+        await asyncio.gather(*answers)
+        assert (await ssh.run("echo here")).stdout == "here\n"
+
+
+async def test_a_server_cannot_flood_before_the_login() -> None:
+    class Slow(asyncssh.SSHClient):
+        async def password_auth_requested(self) -> str:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+    async def flood(server: AsyncsshServer) -> None:
+        await eventually(lambda: server.connections and sent(server)._auth)
+        for _ in range(300):
+            sent(server).send_auth_banner("x" * 30_000)
+            await turns(2)
+
+    async with asyncssh_server() as server:
+        flooding = asyncio.create_task(flood(server))
+        options = {"client_keys": None, "client_factory": Slow}
+        with pytest.raises(wirekit.RemoteProtocolError, match="too much before the login"):
+            async with joined(server, **options):
+                raise AssertionError
+        await flooding
+
+
+async def test_data_waits_for_keys() -> None:
+    async with asyncssh_server(**HUGE) as server, joined(server) as (ssh, theirs):
+        process = await ssh.create_process("wc -c", encoding=None)
+        theirs.pause_reading()
+        sent(server)._send_kexinit()
+        sent(server)._kexinit_sent = True
+        await eventually(lambda: not ssh.connection.may_send)
+        with at_most(2 * MEBIBYTE):
+            written = await write_until_blocked(process.stdin)
+        assert written < MEBIBYTE
+        theirs.resume_reading()
+        await process.stdin.drain()
+        process.stdin.write_eof()
+        assert (await process.wait()).stdout == b"%d\n" % written
+
+
+async def test_keys_that_never_come_end_the_connection() -> None:
+    async with asyncssh_server() as server, joined(server, timeout=0.1) as (ssh, theirs):
+        process = await ssh.create_process("cat", encoding=None)
+        theirs.pause_reading()
+        sent(server)._send_kexinit()
+        with pytest.raises(wirekit.ConnectionLost, match="did not exchange keys within 0.1 s"):
+            await process.stdout.read()
+        assert not ssh.is_connected
+
+
+async def test_keys_are_exchanged_under_load() -> None:
+    data = bytes(range(256)) * 8192
+    async with (
+        asyncssh_server(rekey_bytes=50_000) as server,
+        joined(server, rekey_bytes=70_000) as (ssh, _),
+    ):
+        results = await asyncio.gather(
+            *(ssh.run("cat", input=data, encoding=None) for _ in range(3))
+        )
+        assert [result.stdout for result in results] == [data] * 3
+
+
+async def test_requests_that_keys_hold_back_are_counted() -> None:
+    async with asyncssh_server() as server, joined(server) as (ssh, theirs):
+        theirs.pause_reading()
+        connection = sent(server)
+        connection._send_kexinit()
+        connection._kex_complete = True  # though it is not
+        with pytest.raises(wirekit.RemoteProtocolError, match="asks for more than it lets"):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(ssh.run("echo"))
+                for _ in range(80):
+                    for _ in range(1000):
+                        connection._send_global_request(b"ping@wirekit.example", want_reply=True)
+                    await turns(3)
+        assert not ssh.is_connected
+
+
+async def test_crumbs_that_nobody_reads_are_joined() -> None:
+    async with asyncssh_server() as server, joined(server) as (ssh, theirs):
+        process = await ssh.create_process("cat", encoding=None)
+        process.channel.pause_reading()
+        process.stdin.write(b"x")
+        channel = cast("Any", process.channel)
+        await eventually(lambda: channel._recv_buf)
+        (other,) = sent(server)._channels.values()
+        with at_most(4 * MEBIBYTE):
+            for _ in range(100):
+                for _ in range(1000):
+                    other.write(b"ab")
+                await turns(5)
+            await eventually(lambda: sum(len(data) for data, _ in channel._recv_buf) == 200_001)
+        assert len(channel._recv_buf) < 100
+        process.channel.resume_reading()
+        assert await process.stdout.readexactly(200_001) == b"x" + b"ab" * 100_000
+
+
+async def test_the_peers_close_wakes_who_waits_to_write() -> None:
+    async with asyncssh_server(window=1000) as server, joined(server) as (ssh, theirs):
+        process = await ssh.create_process("echo unread; sleep 60", encoding=None)
+        process.stdin.write(bytes(MEBIBYTE))
+        process.channel.pause_reading()
+        drained = asyncio.ensure_future(process.stdin.drain())
+        await turns(20)
+        assert not drained.done()
+        (other,) = sent(server)._channels.values()
+        other.close()
+        await drained
+        with pytest.raises(BrokenPipeError):
+            process.stdin.write(b"more")
+        process.channel.abort()
+
+
+async def test_a_server_that_opens_nothing_does_not_hold_us() -> None:
+    async with asyncssh_server() as server, joined(server, timeout=0.1) as (ssh, theirs):
+        theirs.pause_reading()
+        with pytest.raises(SSHTimeoutError, match=r"did not answer within 0\.1 s"):
+            await ssh.run("echo")
+        theirs.resume_reading()
+        assert (await ssh.run("echo here")).stdout == "here\n"
+        await eventually(lambda: not cast("Any", ssh.connection)._channels)
