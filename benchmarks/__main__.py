@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 # An adapter is a package beside this file with an ADAPTER; its name here is all that registers it.
-ADAPTERS = ("redis", "postgres", "mqtt", "smtp")
+ADAPTERS = ("redis", "postgres", "mqtt", "smtp", "ssh")
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -75,7 +75,8 @@ class Scale:
     ``list_items`` and ``big_mebibytes`` are the size of Redis' list and big value, ``rows`` and
     ``most_rows`` that of a big result of Postgres and of its biggest, ``copy_mebibytes`` that of
     its big COPY, ``messages`` how many small messages MQTT delivers at once, ``mails`` and
-    ``delayed_mails`` how many mails SMTP sends on a connection, near and far away.
+    ``delayed_mails`` how many mails SMTP sends on a connection, near and far away,
+    ``tunnel_mebibytes`` what goes through an SSH tunnel at once.
     """
 
     seconds: float = 0.3
@@ -87,6 +88,7 @@ class Scale:
     messages: int = 2000
     mails: int = 1000
     delayed_mails: int = 50
+    tunnel_mebibytes: int = 128
 
 
 QUICK = Scale(
@@ -99,6 +101,7 @@ QUICK = Scale(
     messages=200,
     mails=100,
     delayed_mails=20,
+    tunnel_mebibytes=16,
 )
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from benchmarks._tunnel_server import tunnel_server
 from tests import servers as local_servers
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ LOCAL: dict[str, Callable[[], AbstractContextManager[RunningServer]]] = {
         local_servers.mosquitto_server, websocket=False, config=local_servers.MOSQUITTO_UNLIMITED
     ),
     "smtp_sink": local_servers.smtp_sink_server,
+    "sshd": tunnel_server,
 }
 
 

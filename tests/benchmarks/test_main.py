@@ -13,7 +13,7 @@ def test_defaults() -> None:
     chosen = options([])
     assert chosen.loop == "asyncio"
     assert chosen.servers == "auto"
-    assert chosen.adapter == ("redis", "postgres", "mqtt", "smtp")
+    assert chosen.adapter == ("redis", "postgres", "mqtt", "smtp", "ssh")
     assert chosen.peers is None
     assert chosen.output == Path("results")
     assert not chosen.quick
