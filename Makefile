@@ -5,23 +5,27 @@ VENV ?= .venv
 PYTHON ?= python3
 COMPILE ?= auto # auto, yes or no: test the codecs compiled as well as pure
 PYTEST_OPTIONS ?=
-WORKERS ?= auto # how many processes run the tests; auto: one for each core
+WORKERS ?= auto # how many processes run the tests; auto: three for every two cores
 FUZZ_SECONDS ?= 600 # for `make fuzz`
+STORM_SECONDS ?= 600 # for `make storm`
 BENCH ?= # options of `make bench`, such as BENCH="--help"
 
 python := $(VENV)/bin/python
-pytest := $(python) -m pytest --numprocesses=$(strip $(WORKERS)) --dist=loadfile
+pytest := $(python) -m pytest --numprocesses=$(strip $(WORKERS)) --dist=loadfile --no-loadscope-reorder
 compile := $(strip $(COMPILE))
 fuzz_seconds := $(strip $(FUZZ_SECONDS))
+storm_seconds := $(strip $(STORM_SECONDS))
 pip := $(python) -m pip --disable-pip-version-check --no-input
 of_codecs := tests/protocols tests/adapters tests/fuzz tests/test_docs.py
 codecs := $(wildcard protocols/*.py protocols/*.pxd protocols/*/*.py protocols/*/*.pxd)
 say := @printf '\n==> %s\n'
 
+# Else every process of a run would compile the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help test bench lint lint-ruff lint-format lint-mypy lint-pyright fuzz fuzz-asan wheels compiled clean
+.PHONY: help test bench lint lint-ruff lint-format lint-mypy lint-pyright fuzz fuzz-asan storm wheels compiled clean
 .NOTPARALLEL:
 
 help: ## say what can be made
@@ -82,6 +86,10 @@ fuzz-asan: $(VENV)/.with-fuzz ## fuzz the compiled codecs under the address sani
 	@if [ -e tests/fuzz/asan.sh ]; then PYTHON=$(python) bash tests/fuzz/asan.sh; \
 	else $(python) -m tests.fuzz.asan; fi
 
+storm: $(VENV)/.with-test ## cut and spoil MQTT's connections for STORM_SECONDS, and end its broker
+	$(say) 'MQTT in bad weather for $(storm_seconds) seconds'
+	@$(python) -m tests.interop.mqtt.storm --seconds $(storm_seconds)
+
 wheels: $(VENV)/.with-test ## build the sdist, and from it the pure and the compiled wheel, into dist/
 	@rm -rf dist
 	$(say) 'building the sdist'
@@ -119,7 +127,8 @@ $(VENV)/.with-fuzz: $(VENV)/.with-test
 	@if WIREKIT_SKIP_CYTHON=1 $(pip) install --only-binary atheris --editable '.[fuzz]'; then : > $@; else \
 		echo '==> no fuzzing: atheris has no wheel for this Python here; pytest replays the corpus' > $@; fi
 
+# Without symbols for a debugger, which take a third of the time.
 $(VENV)/.compiled: $(codecs) $(VENV)/.with-test
 	$(say) 'compiling the codecs with Cython'
-	@WIREKIT_REQUIRE_CYTHON=1 $(python) setup.py --quiet build_ext --inplace
+	@CFLAGS="$$CFLAGS -g0" WIREKIT_REQUIRE_CYTHON=1 $(python) setup.py --quiet build_ext --inplace
 	@touch $@

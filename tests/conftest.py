@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from importlib.abc import MetaPathFinder
@@ -48,9 +50,32 @@ def pytest_configure(config: pytest.Config) -> None:
         _demand_compiled()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return more than there are cores, as many a test waits for a server."""
+    ours = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(ours(0)) if ours else os.cpu_count() or 1
+    return cores + cores // 2
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     forms = [f"{name} {_form(name)}" for name in codec_modules()]
     return f"codecs: {config.getoption('codecs')} ({', '.join(forms)})"
+
+
+# What takes longest on its own begins first, or a process may be left alone with it at the end.
+FIRST = {"test_build.py"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
+def pytest_collection_finish() -> None:
+    # What has been collected stays, and is a lot to look through in every collection of garbage.
+    gc.collect()
+    gc.freeze()
 
 
 # Codecs --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import glob
 import os
 import platform
@@ -28,6 +29,7 @@ def source_modules() -> dict[str, Path]:
     }
 
 
+@functools.cache
 def codec_modules() -> tuple[str, ...]:
     """Return setup.py's ``MODULES``, read from its syntax tree because importing it would build."""
     for statement in ast.parse((PROJECT / "setup.py").read_text()).body:

@@ -49,7 +49,7 @@ def run_build(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m build`` beside the source, into ``source/dist``."""
     inherited = {key: value for key, value in os.environ.items() if "CYTHON" not in key}
-    inherited["CFLAGS"] = "-O0"  # what comes out is looked at, not run for long
+    inherited["CFLAGS"] = "-O0 -g0"  # what comes out is looked at, not run for long
     return subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", str(source)],
         cwd=source.parent,
@@ -69,18 +69,28 @@ class Builder:
     sdist: Path
 
     def unpack(self, name: str) -> Path:
+        """Unpack the sdist; what Cython has made of the same files before is there already."""
         target = self.directory / name
         with tarfile.open(self.sdist) as archive:
             # Python 3.11.4 brought filters; from 3.12 on it warns without one.
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(target)
         (source,) = target.iterdir()
+        if self._translated.exists():
+            shutil.copytree(self._translated, source / "build" / "cython")
         return source
+
+    @property
+    def _translated(self) -> Path:
+        return self.directory / "translated"
 
     def wheel(self, name: str, environment: dict[str, str]) -> Path:
         source = self.unpack(name)
         result = run_build(source, "wheel", environment)
         assert result.returncode == 0, result.stdout
+        translated = source / "build" / "cython"
+        if translated.exists() and not self._translated.exists():
+            shutil.copytree(translated, self._translated)
         (wheel,) = (source / "dist").iterdir()
         return wheel
 
