@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._carrier import ChannelTransport, SSHConnector, SSHConnectorOptions
 from ._client import SSH, connect
 from ._errors import (
+    ChannelListenError,
     ChannelOpenError,
     DisconnectError,
     HostKeyError,
@@ -18,17 +19,21 @@ from ._errors import (
     SSHTimeoutError,
 )
 from ._host_keys import HostKeyVerification
+from ._report import Report
+from ._scan import scan
 from ._transport import SSHTransport
 from ._url import parse_url
 
 __all__ = [
     "SSH",
+    "ChannelListenError",
     "ChannelOpenError",
     "ChannelTransport",
     "DisconnectError",
     "HostKeyError",
     "HostKeyVerification",
     "PermissionDenied",
+    "Report",
     "SSHConnectError",
     "SSHConnector",
     "SSHConnectorOptions",
@@ -37,4 +42,5 @@ __all__ = [
     "SSHTransport",
     "connect",
     "parse_url",
+    "scan",
 ]

@@ -32,9 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report = asyncio.run(scan(address=options.address, timeout=options.timeout))
     except Error as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
-    print(report.to_json() if options.json else report)
+    sys.stdout.write(f"{report.to_json() if options.json else report}\n")
     return _STATUS[report.level]
 
 

@@ -2,8 +2,8 @@
 
 asyncssh 2.24 ignores ``pause_writing``: as long as a peer grants windows, a channel hands over all
 that it is given, whether the transport takes it or not. And it goes on reading, and answering,
-when the peer does not take its answers. This module overrides methods of asyncssh that begin with an
-underscore; ``tests/adapters/ssh/test_bridge.py`` notices when they change.
+when the peer does not take its answers. This module overrides methods of asyncssh that begin with
+an underscore; ``tests/adapters/ssh/test_bridge.py`` notices when they change.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from asyncssh.compression import Decompressor
 from asyncssh.constants import (
     MSG_DISCONNECT,
     MSG_IGNORE,
-    MSG_USERAUTH_FIRST,
     MSG_USERAUTH_LAST,
+    MSG_USERAUTH_REQUEST,
 )
 
 from wirekit._errors import (
@@ -50,7 +50,7 @@ _Text = TypeVar("_Text", bytes, str)
 _SLICE = 65536  # asyncssh copies what is left of a chunk for each packet in it
 _BEFORE_LOGIN = 1 << 22  # bytes that a server may send until then
 _UNSENT = 1 << 18  # bytes of answers, beyond what a channel may fill, that the peer does not take
-_WAITING = 1 << 16  # packets of ours that wait for keys, or requests of the peer's for an answer
+_WAITING = 10_000  # packets of ours that wait for keys, or requests of the peer's for an answer
 _JOINED = 4096  # bytes; smaller pieces that nobody reads yet are joined up to so many
 _EMPTY_STRING = bytes(4)
 # RFC 4253 §11.1: what we say of the peer's faults, not it of ours.
@@ -268,7 +268,7 @@ class Connection(asyncssh.SSHClientConnection):
             and not self._enc_alg_cs.endswith(b"-cbc")
         ):
             return
-        if MSG_USERAUTH_FIRST <= pkttype <= MSG_USERAUTH_LAST:
+        if MSG_USERAUTH_REQUEST <= pkttype <= MSG_USERAUTH_LAST:
             handler = None  # then it is logged by us
         super().send_packet(pkttype, *args, handler=handler)
 
@@ -276,7 +276,7 @@ class Connection(asyncssh.SSHClientConnection):
         self, pkttype: int, pktid: int | None, packet: bytes | SSHPacket, note: str = ""
     ) -> None:
         """Log a packet, but nothing of it that may be a password."""
-        if MSG_USERAUTH_FIRST <= pkttype <= MSG_USERAUTH_LAST:
+        if MSG_USERAUTH_REQUEST <= pkttype <= MSG_USERAUTH_LAST:
             packet, note = b"", note or "not shown"
         super().log_sent_packet(pkttype, pktid, packet, note)
 

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, Unpack, cast
 
 import asyncssh
+from asyncssh.constants import OPEN_CONNECT_FAILED
 
 from wirekit._errors import ConnectionLost, ConnectRefused, ConnectTimeout, ResolveError
 from wirekit.sockets import (
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from ._channel import Channel
 
-__all__ = ["ChannelOpener", "ChannelTransport", "SSHConnector", "SSHConnectorOptions"]
+__all__ = ["ChannelTransport", "SSHConnector", "SSHConnectorOptions"]
 
 _PIECE = 32768  # bytes given to the channel at a time: the largest packet that most servers take
 _CLOSE_TIMEOUT = 5.0  # seconds that the server has to answer our SSH_MSG_CHANNEL_CLOSE
@@ -161,7 +162,7 @@ _BY_REASON = {
 
 def _not_opened(target: Address, error: asyncssh.ChannelOpenError) -> ChannelOpenError:
     kind = ChannelOpenError
-    if error.code == asyncssh.OPEN_CONNECT_FAILED:
+    if error.code == OPEN_CONNECT_FAILED:
         kind = _BY_REASON.get(error.reason, ChannelOpenError)
     text = f"cannot connect to {target} through SSH: {error.reason}"
     return kind(text, code=error.code, lang=error.lang)
@@ -307,7 +308,8 @@ class ChannelTransport(Transport):
     def resume_writing(self) -> None:
         """Go on giving to the channel."""
         self._held = False
-        self._flush()
+        if not self._channel.is_closing():  # the bridge calls this at the end, too
+            self._flush()
 
     def channel_closed(self, after_eof: bool) -> None:
         """Note that the peer wants nothing more, though something received may be unread."""

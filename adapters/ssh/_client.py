@@ -148,10 +148,13 @@ class SSH(Sessions):
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        if self._current is not None:
-            self._current.close()
-            await self._current.wait_closed()
-            await self._current.socket.close()
+        current = self._current
+        if current is not None:
+            if not current.is_usable:
+                current.socket.abort()
+            current.close()
+            await current.wait_closed()
+            await current.socket.close()
         elif self._socket is not None:
             await self._socket.close()
 
@@ -233,7 +236,10 @@ class SSH(Sessions):
         if socket is None:
             if self._connector is None or self._address is None:
                 raise self._lost()
-            socket = await self._connector(self._address)
+            try:
+                socket = await self._connector(self._address)
+            except Error as error:
+                raise connection_error(error) from error.__cause__
         self._current = await make_connection(socket, self._settings)
         return self._current
 

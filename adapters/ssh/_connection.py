@@ -304,7 +304,9 @@ class Connection(asyncio.BufferedProtocol):
             refusal.__cause__ = error
             self._fail(refusal, DisconnectReason.HOST_KEY_NOT_VERIFIABLE)
         else:
-            self._codec.accept_host_key()
+            # Right behind it there may have been a fault, or a good-bye.
+            if self._codec.state not in (State.ERROR, State.CLOSED):
+                self._codec.accept_host_key()
 
     def _take_disconnect(self, message: Disconnect) -> None:
         text = f"{self.peer} disconnected"
@@ -399,6 +401,10 @@ class Connection(asyncio.BufferedProtocol):
         """Say good-bye and close; whoever still waits gets `SocketClosed`."""
         if self.error is None:
             self._disconnect(self._closed_here(), reason, text)
+        await self.closed()
+
+    async def closed(self) -> None:
+        """Wait until it is over; for a connection that has ended."""
         try:
             await asyncio.shield(self._over)
         except asyncio.CancelledError:

@@ -3,6 +3,7 @@
 SSHError                   (wirekit.Error, asyncssh.Error) has ``code``, ``reason``, ``lang``
 ├─ SSHConnectError         (ConnectError) no connection came about
 ├─ SSHTimeoutError         (TimeoutError) the server did not answer in time
+├─ ChannelListenError      the server does not listen for us
 ├─ ChannelOpenError        (ConnectError) the server opened no channel; ``code`` says why
 ├─ DisconnectError         (ServerError, ConnectionLost) the server said good-bye; ``reason_code``
 ├─ HostKeyError            (TransportError) the server's key is not one that is trusted
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from wirekit.protocols.ssh import HostKey
 
 __all__ = [
+    "ChannelListenError",
     "ChannelOpenError",
     "DisconnectError",
     "HostKeyError",
@@ -71,6 +73,10 @@ class SSHConnectError(SSHError, ConnectError):
 
 class SSHTimeoutError(SSHError, TransportError, TimeoutError):
     """The server did not answer in time; the connection was closed."""
+
+
+class ChannelListenError(SSHError, asyncssh.ChannelListenError):
+    """The server does not listen for us where it was asked to."""
 
 
 class ChannelOpenError(SSHError, ConnectError, asyncssh.ChannelOpenError):
@@ -121,6 +127,8 @@ def connection_error(error: Exception) -> SSHError:
         return copy
     if isinstance(error, asyncssh.Error):
         return _from_asyncssh(error)
+    if isinstance(error, asyncssh.ChannelListenError):
+        return ChannelListenError(str(error))
     if not isinstance(error, Error):
         lost = ConnectionLost(str(error))
         lost.__cause__ = error

@@ -116,18 +116,15 @@ class Report:
 
     def __str__(self) -> str:
         """Return a table for people."""
-        rows: list[tuple[str, str, str]] = []
-        rows += [("", str(finding.level), finding.text) for finding in self.findings]
-        parts = [f"{self.address}  {self.identification}  {self.level}", *self.lines]
-        sections = [("", rows)] if rows else []
-        keys = [(_named(key), str(key.rating.level), _joined(key.rating)) for key in self.host_keys]
-        keys += [(name, "?", why) for name, why in self.host_keys_not_seen.items()]
-        sections.append(("Host keys", keys))
-        sections += self._algorithm_sections()
-        width = max((len(name) for _, rows in sections for name, _, _ in rows), default=0)
+        keys = [(str(key.rating.level), _named(key), _why(key.rating)) for key in self.host_keys]
+        keys += [("?", name, why) for name, why in self.host_keys_not_seen.items()]
+        sections = [("Host keys", keys), *self._algorithm_sections()]
+        parts = [f"{self.address}  {self.identification}  {self.level}", *self.lines, ""]
+        parts += [f"  {finding.level!s:4}  {finding.text}" for finding in self.findings]
         for title, rows in sections:
-            parts += ["", title] if title else [""]
-            parts += [f"  {name:{width}}  {level:4}  {why}".rstrip() for name, level, why in rows]
+            width = max((len(name) for _, name, why in rows if why), default=0)
+            parts += ["", title]
+            parts += [f"  {level:4}  {name:{width}}  {why}".rstrip() for level, name, why in rows]
         return "\n".join(map(_printable, parts))
 
     def _algorithm_sections(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
@@ -151,7 +148,7 @@ class Report:
 
 
 def _rows(names: tuple[RatedAlgorithm, ...]) -> list[tuple[str, str, str]]:
-    return [(one.name, str(one.rating.level), _joined(one.rating)) for one in names]
+    return [(str(one.rating.level), one.name, _why(one.rating)) for one in names]
 
 
 def _named(key: ScannedHostKey) -> str:
@@ -160,7 +157,7 @@ def _named(key: ScannedHostKey) -> str:
     return f"{key.key_type}{size} {key.fingerprint}{certified}"
 
 
-def _joined(rating: Rating) -> str:
+def _why(rating: Rating) -> str:
     return "; ".join(rating.reasons)
 
 

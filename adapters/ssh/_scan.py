@@ -185,7 +185,7 @@ async def _rekey(connection: Connection, name: str) -> None:
 
 
 def _key_type(algorithm: str) -> str:
-    """Return the type of the keys that an algorithm is for; certificates have types of their own."""
+    """Return the type of the keys that an algorithm is for; certificates have their own."""
     plain = algorithm.removesuffix(_CERTIFICATE)
     if plain in ("rsa-sha2-512", "rsa-sha2-256"):
         return f"ssh-rsa{algorithm.removeprefix(plain)}"

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Pending", "Sessions"]
 
+_THEIRS = (
+    asyncssh.ChannelOpenError,
+    asyncssh.ChannelListenError,
+    asyncssh.DisconnectError,
+    OSError,
+)
+
 
 class _Closing(Protocol):
     async def __aenter__(self) -> Any: ...
@@ -95,11 +102,15 @@ class Sessions:
             asyncssh.TimeoutError: it did not end in time.
         """
         process = await self.create_process(*args, **kwargs)
+        connection: Connection = process.get_extra_info("connection")
         try:
-            return await process.wait(check, timeout)
+            result = await process.wait(check, timeout)
         except BaseException:
             process.channel.abort()
             raise
+        if result.returncode is None and connection.error is not None:
+            raise connection_error(connection.error)  # asyncssh would call it done
+        return result
 
     def create_process(
         self, *args: object, **kwargs: Any
@@ -259,11 +270,9 @@ class Sessions:
                 raise
             text = f"{connection.socket.remote_address} did not answer within {self._timeout} s"
             raise SSHTimeoutError(text) from error
-        except (
-            asyncssh.ChannelOpenError,
-            asyncssh.ChannelListenError,
-            asyncssh.DisconnectError,
-        ) as error:
+        except _THEIRS as error:
             if not connection.is_usable:
                 raise connection_error(connection.error or error) from error
+            if isinstance(error, OSError):
+                raise  # of a file or port of ours
             raise connection_error(error) from None

@@ -132,8 +132,9 @@ class SSHTransport:
             connection = self._connection = self._connect()
             await connection.ready()
         except Error as error:
-            # One that has begun closes itself, so that the server learns why.
-            if self._connection is None and not isinstance(error, BusyError):
+            if self._connection is not None:
+                await self._connection.closed()  # the server learns why
+            elif not isinstance(error, BusyError):
                 self._socket.abort()
             raise connection_error(error) from error.__cause__
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -35,6 +36,27 @@ class AsyncsshServer:
     connections: list[asyncssh.SSHServerConnection] = field(
         default_factory=list[asyncssh.SSHServerConnection], repr=False
     )
+
+    _running: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]], repr=False)
+
+    async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Run the client's command, or a shell."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            await _run(process)
+        finally:
+            self._running.discard(task)
+
+    async def aclose(self) -> None:
+        """End every connection and what runs there."""
+        for connection in self.connections:
+            connection.abort()
+        tasks = [*self._running]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def protocol(self) -> asyncio.Protocol:
         """Return what serves one connection, on whatever transport it is put."""
@@ -85,7 +107,7 @@ async def asyncssh_server(**options: Any) -> AsyncGenerator[AsyncsshServer]:
         "authorized_client_keys": asyncssh.import_authorized_keys(
             (authorized + server.authority.export_public_key()).decode()
         ),
-        "process_factory": _run,
+        "process_factory": server.run,
         "sftp_factory": True,
         "encoding": None,
         **options,
@@ -95,8 +117,7 @@ async def asyncssh_server(**options: Any) -> AsyncGenerator[AsyncsshServer]:
         try:
             yield server
         finally:
-            for connection in server.connections:
-                connection.abort()
+            await server.aclose()
 
 
 def _new_key() -> asyncssh.SSHKey:
@@ -114,11 +135,37 @@ async def _run(process: asyncssh.SSHServerProcess[bytes]) -> None:
         env={**os.environ, **process.env},
         start_new_session=True,
     )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    assert program.stderr is not None
+    tasks = [
+        asyncio.create_task(_feed(process.stdin, program.stdin)),
+        asyncio.create_task(_pass_on(program.stdout, process.stdout)),
+        asyncio.create_task(_pass_on(program.stderr, process.stderr)),
+    ]
     try:
-        await process.redirect(program.stdin, program.stdout, program.stderr)
+        await asyncio.gather(*tasks[1:])
         process.exit(await program.wait())
+    except (OSError, asyncssh.Error):
+        process.close()  # the client is gone
     finally:
-        if program.returncode is None:
-            program.kill()
-            await program.wait()
-        await process.wait_closed()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        await asyncio.gather(program.stdout.read(), program.stderr.read(), program.wait())
+
+
+async def _feed(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    target.close()
+
+
+async def _pass_on(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
+    while data := await source.read(65536):
+        target.write(data)
+        await target.drain()

@@ -261,6 +261,19 @@ async def test_we_may_change_keys_often() -> None:
         assert await exchanges(peer) == 3 * MAX_IDLE_EXCHANGES
 
 
+async def test_keys_with_a_fault_right_behind_them() -> None:
+    async with joined() as (transport, peer):
+        opening = asyncio.create_task(transport.__aenter__())
+        said = peer.codec.data_to_send()
+        while not peer.codec.session_id:
+            await peer.socket.write(said)
+            peer.codec.receive_data(await peer.socket.read())
+            said = peer.codec.data_to_send()
+        await peer.socket.write(said + bytes(64))
+        with pytest.raises(SSHProtocolError):
+            await opening
+
+
 # Ends
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -50,7 +51,9 @@ class Target:
 def running(name: str, server: RunningServer) -> Target:
     """Return OpenSSH's or Dropbear's server, with its Ed25519 key known."""
     key = _public_key(server.directory / "host_ed25519")
-    return Target(name, server.port, _line(server.port, key), str(server.directory / "user_ed25519"))
+    return Target(
+        name, server.port, _line(server.port, key), str(server.directory / "user_ed25519")
+    )
 
 
 def embedded(server: AsyncsshServer) -> Target:
@@ -67,9 +70,7 @@ def _public_key(path: Path) -> bytes:
     public = path.with_suffix(".pub")
     if public.exists():
         return public.read_bytes()
-    # Dropbear's own format: a length and "ssh-ed25519", and one of 64 bytes, the key's half last.
-    import base64
-
+    # Dropbear's own format: "ssh-ed25519", and 64 bytes, the last half of which is public.
     blob = path.read_bytes()
     key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + blob[-32:]
     return b"ssh-ed25519 " + base64.b64encode(key) + b"\n"
@@ -82,7 +83,11 @@ async def joined(
     """Give a client in memory, and the transport at its server's end."""
     ours, theirs = memory_pair(fragment=fragment)
     transport = theirs.attach(server.protocol())
-    settings = {"known_hosts": b"* " + server.host_key.export_public_key(), "username": SSH_USER}
-    settings |= {"client_keys": server.user_key, "agent_path": None}
+    settings: dict[str, Any] = {
+        "known_hosts": b"* " + server.host_key.export_public_key(),
+        "username": SSH_USER,
+        "client_keys": server.user_key,
+        "agent_path": None,
+    }
     async with SSH(ours, **{**settings, **options}) as ssh:
         yield ssh, transport

@@ -16,10 +16,10 @@ paramiko: Any = importlib.import_module("paramiko")  # it has no types
 Transport = paramiko.transport.Transport
 
 
-def generate_key(key_type: str) -> asyncssh.SSHKey:
-    """Return a new private key."""
+def generate_key(key_type: str, bits: int = 2048) -> asyncssh.SSHKey:
+    """Return a new private key; the bits are those of an RSA key."""
     module: Any = asyncssh  # its types are not complete
-    settings = {"key_size": 2048} if key_type == "ssh-rsa" else {}
+    settings = {"key_size": bits} if key_type == "ssh-rsa" else {}
     key: asyncssh.SSHKey = module.generate_private_key(key_type, **settings)
     return key
 
