@@ -9,7 +9,6 @@ cdef bytes _SYNC
 
 
 @cython.final
-@cython.freelist(64)
 cdef class ExtendedQuery:
     cdef readonly bytearray data
     cdef readonly Py_ssize_t count

@@ -7,7 +7,6 @@ cdef class RecordKeys:
     cdef readonly dict positions
 
 
-@cython.freelist(256)
 cdef class Record:
     cdef RecordKeys _keys
     cdef tuple _values

@@ -4,6 +4,13 @@ from wirekit.protocols cimport _native
 from wirekit.protocols.postgres._codecs cimport TypeCodec
 from wirekit.protocols.postgres._record cimport Record, RecordKeys
 
+cdef int _ANY
+cdef int _INT4
+cdef int _INT8
+cdef int _FLOAT8
+cdef int _TEXT
+cdef dict _KINDS
+
 
 cdef class RowSink:
     cdef int read_row(self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end) except -1
@@ -13,6 +20,7 @@ cdef class RowSink:
 cdef class RowReader(RowSink):
     cdef RecordKeys _keys
     cdef tuple _codecs
+    cdef bytes _kinds
     cdef Py_ssize_t _width
     cdef object _record_class
     cdef bint _exact
@@ -25,6 +33,8 @@ cdef class RowReader(RowSink):
         items=tuple,
         number=Py_ssize_t,
         length=Py_ssize_t,
+        kinds="const unsigned char *",
+        kind=int,
         codec=TypeCodec,
         values=tuple,
         record=Record,
@@ -64,4 +74,5 @@ cdef class RowWriter:
     cpdef Py_ssize_t write_rows(self, bytearray out, rows, Py_ssize_t size) except -1
 
 
+cdef list _untracked_list()
 cdef _in_order(values)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from wirekit._errors import LocalProtocolError, RemoteProtocolError
 from wirekit.protocols import _native
 
+from ._codecs import Float8Codec, Int4Codec, Int8Codec, TextCodec, TypeCodec
 from ._record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._backend import RowDescription
-    from ._codecs import TypeCodec
     from ._record import RecordKeys
 
 __all__ = [
@@ -26,6 +26,20 @@ __all__ = [
     "RowWriter",
     "TextRowReader",
 ]
+
+
+# The commonest types are read where the row is, without a call for each value.
+_ANY = 0
+_INT4 = 1
+_INT8 = 2
+_FLOAT8 = 3
+_TEXT = 4
+_KINDS: dict[type[TypeCodec], int] = {
+    Int4Codec: _INT4,
+    Int8Codec: _INT8,
+    Float8Codec: _FLOAT8,
+    TextCodec: _TEXT,
+}
 
 
 class InvalidRow(LocalProtocolError):
@@ -85,7 +99,16 @@ class RowReader(RowSink):
         record_class: what to make.
     """
 
-    __slots__ = ("_atomic", "_codecs", "_exact", "_keys", "_record_class", "_rows", "_width")
+    __slots__ = (
+        "_atomic",
+        "_codecs",
+        "_exact",
+        "_keys",
+        "_kinds",
+        "_record_class",
+        "_rows",
+        "_width",
+    )
 
     def __init__(
         self,
@@ -95,15 +118,16 @@ class RowReader(RowSink):
     ) -> None:
         self._keys = keys
         self._codecs = tuple(codecs)
+        self._kinds = bytes([_KINDS.get(type(codec), _ANY) for codec in self._codecs])
         self._width = len(self._codecs)
         if len(keys.names) != self._width:
             raise ValueError("as many names as codecs are needed")
         self._record_class = record_class
         self._exact = record_class is Record
         self._atomic = self._exact and _all_atomic(self._codecs)
-        self._rows: list[Any] = []
+        self._rows = _untracked_list()
 
-    def read_row(self, data: bytes, start: int, end: int) -> None:
+    def read_row(self, data: bytes, start: int, end: int) -> None:  # noqa: C901 - the hot loop
         if end - start < 2:
             raise RemoteProtocolError("a row too short for its column count")
         count = _native.read_uint16(data, start)
@@ -111,6 +135,7 @@ class RowReader(RowSink):
             text = f"a row of {count} columns where {self._width} were described"
             raise RemoteProtocolError(text)
         position = start + 2
+        kinds = self._kinds
         items = _native.new_items(count)
         for number in range(count):
             if end - position < 4:
@@ -120,8 +145,19 @@ class RowReader(RowSink):
             if length >= 0:
                 if length > end - position:
                     raise RemoteProtocolError("a column longer than its row")
-                codec = self._codecs[number]
-                _native.set_item(items, number, codec.read(data, position, position + length))
+                kind = kinds[number]
+                if length == 4 and kind == _INT4:
+                    _native.set_item(items, number, _native.read_int32(data, position))
+                elif kind == _TEXT:
+                    text = _native.read_text(data, position, position + length)
+                    _native.set_item(items, number, text)
+                elif length == 8 and kind == _INT8:
+                    _native.set_item(items, number, _native.read_int64(data, position))
+                elif length == 8 and kind == _FLOAT8:
+                    _native.set_item(items, number, _native.read_float8(data, position))
+                else:
+                    codec = self._codecs[number]
+                    _native.set_item(items, number, codec.read(data, position, position + length))
                 position += length
             elif length == -1:
                 _native.set_item(items, number, None)
@@ -145,13 +181,21 @@ class RowReader(RowSink):
 
     def take(self) -> list[Any]:
         rows = self._rows
-        self._rows = []
+        self._rows = _untracked_list()
+        _native.track(rows)
         if self._exact and not self._atomic:
             for row in rows:
                 record = row
                 _native.track(record._values)  # noqa: SLF001
                 _native.track(record)
         return rows
+
+
+def _untracked_list() -> list[Any]:
+    """Return an empty list that the garbage collector need not go through while it grows."""
+    rows: list[Any] = []
+    _native.untrack(rows)
+    return rows
 
 
 def _all_atomic(codecs: Sequence[TypeCodec]) -> bool:

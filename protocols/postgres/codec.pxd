@@ -69,9 +69,10 @@ cdef class Codec(Requests):
     @cython.locals(limit=Py_ssize_t)
     cdef void _check_length(self, int kind, Py_ssize_t length) except *
 
-    cdef void _data_row(
-        self, const unsigned char *data, Py_ssize_t start, Py_ssize_t end
-    ) except *
+    @cython.locals(length=Py_ssize_t)
+    cdef Py_ssize_t _data_rows(
+        self, const unsigned char *data, Py_ssize_t position, Py_ssize_t end, Py_ssize_t size
+    ) except -1
     cdef _take_rows(self)
     cdef void _command_complete(self, bytes body, list events) except *
     cdef bint _executing(self)

@@ -254,7 +254,7 @@ class Codec(Requests):
                     self._needed = length + 1
                     break
             if kind == ord("D"):
-                self._data_row(pointer, start, end)
+                end = self._data_rows(pointer, position, end, size)
             elif kind == ord("2") and self._head == BOUND and not self._bound and end == start:
                 self._bound = True
             elif kind == ord("C"):
@@ -302,21 +302,37 @@ class Codec(Requests):
 
     # What comes with every query
 
-    def _data_row(self, data: bytes, start: int, end: int) -> None:
+    def _data_rows(self, data: bytes, position: int, end: int, size: int) -> int:
+        """Give a DataRow, and those right behind it, to their reader; return where they end.
+
+        The first is ``data[position:end]``; the others are taken as far as they are complete and
+        need no second look at their length.
+        """
         if not self._executing() and not (self._head == QUERY and self._bound):
             raise self._out_of_turn("DataRow")
         if self._inside_copy():
             raise RemoteProtocolError("DataRow inside a COPY")
         sink = self._sink
-        if sink is None or self._error is not None:
-            return
+        if self._error is not None:
+            return end
         try:
-            sink.read_row(data, start, end)
+            while sink is not None:
+                sink.read_row(data, position + 5, end)
+                position = end
+                sink = self._sink  # a decoder may have had the rest dropped
+                if size - position < 5 or data[position] != ord("D"):
+                    break
+                length = _native.read_uint32(data, position + 1)
+                if length < 4 or length > _UNTRUSTED or length >= size - position:
+                    break
+                end = position + 1 + length
+                self._mark = self._offset + position
         except RemoteProtocolError:
             raise
         except Exception as exc:  # a decoder's: it is its caller's
             self._error = exc
-            sink.take()
+            self._take_rows()
+        return end
 
     def _take_rows(self) -> Any:
         return [] if self._sink is None else self._sink.take()
