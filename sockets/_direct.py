@@ -95,12 +95,13 @@ def _keep_alive(sock: socket.socket) -> None:
 
 
 async def _resolve(address: TCPAddress) -> list[_AddressInfo]:
-    loop = asyncio.get_running_loop()
-    flags = socket.AI_NUMERICHOST if address.is_ip else 0
+    host, port = address.host, address.port
+    kind = socket.SOCK_STREAM
     try:
-        found = await loop.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=flags
-        )
+        if address.is_ip:  # nobody is asked, so it takes no thread
+            found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
+        else:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
     except (socket.gaierror, UnicodeError) as error:
         number = error.errno if isinstance(error, OSError) else None
         raise ResolveError(f"cannot resolve {address.host}: {error}", errno=number) from error
@@ -121,6 +122,11 @@ def _interleave(found: Sequence[_AddressInfo]) -> list[_AddressInfo]:
 
 async def _race(address: TCPAddress, candidates: Sequence[_AddressInfo]) -> socket.socket:
     """RFC 8305 §5: start an attempt every 250 ms, or at once when one fails; the first wins."""
+    if len(candidates) == 1:
+        try:
+            return await _attempt(candidates[0])
+        except OSError as failure:
+            raise _connect_error(address, [failure]) from failure
     waiting = deque(candidates)
     running: set[asyncio.Task[socket.socket]] = set()
     errors: list[OSError] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from ._errors import (
 )
 from ._many import Outcome, send_many
 from ._results import SendResult, SMTPResponse, refused_recipients, replies_of
+from ._url import client_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from wirekit.sockets import AddressLike, Connector
+    from wirekit.sockets import AddressLike, Connector, Policy, TLSOptions
 
     from ._bodies import Source
 
@@ -85,11 +87,50 @@ class SMTPPool:
         self._backoff = backoff or Backoff(initial=1.0, maximum=60.0)
         self._pauses = self._backoff.delays()
         self._paused_until = 0.0
-        self._closed = False
+        self._closed = asyncio.Event()
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        connector: Connector | None = None,
+        policy: Policy | None = None,
+        connect_timeout: float | None = 10.0,
+        tls: TLSOptions | None = None,
+        allow_port_25: bool = False,
+        **settings: Any,
+    ) -> Self:
+        """Return a pool for a URL; see `SMTP.from_url`.
+
+        Args:
+            url: see `parse_url`.
+            connector: makes the connections, for example through a tunnel; directly by default.
+            policy: which addresses may be connected to; any by default.
+            connect_timeout: seconds for each connection.
+            tls: options for TLS, such as a context of one's own.
+            allow_port_25: whether the port may be 25.
+            **settings: see `SMTPPool`; they go before those in the URL.
+
+        Raises:
+            AddressError: the URL or an option is wrong.
+        """
+        found = client_settings(
+            url,
+            connector=connector,
+            policy=policy,
+            connect_timeout=connect_timeout,
+            tls=tls,
+            allow_port_25=allow_port_25,
+        )
+        return cls(**{**found, **settings})
 
     async def aclose(self) -> None:
-        """Let what is on its way be done, and close all connections; may be called again."""
-        self._closed = True
+        """Let what is on its way be done, and close all connections; may be called again.
+
+        Nothing is sent again any more; what waits for that fails.
+        """
+        self._closed.set()
         await asyncio.gather(*(client.aclose() for client in self._clients))
 
     async def __aenter__(self) -> Self:
@@ -105,7 +146,9 @@ class SMTPPool:
 
     def __repr__(self) -> str:
         connected = sum(client.is_connected for client in self._clients)
-        state = "closed" if self._closed else f"{connected} of {len(self._clients)} connected"
+        state = f"{connected} of {len(self._clients)} connected"
+        if self._closed.is_set():
+            state = "closed"
         return f"<SMTPPool {state}>"
 
     # Sending
@@ -194,7 +237,7 @@ class SMTPPool:
             if not again or pause is None:
                 break
             draft.renew(deferred or None)
-            await asyncio.sleep(pause)
+            await self._pause(pause)
         if accepted is None:
             raise AssertionError("the last attempt neither failed nor succeeded")
         return SendResult.of(told, accepted)
@@ -202,7 +245,8 @@ class SMTPPool:
     async def _deliver(self, draft: Draft) -> SendResult:
         """Send a draft once, over the connection that has least to do."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._paused_until - loop.time()))
+        if (pause := self._paused_until - loop.time()) > 0:
+            await self._pause(pause)
         async with self._places:
             self._refuse_if_closed()
             client = min(self._clients, key=self._burden)
@@ -220,11 +264,17 @@ class SMTPPool:
         self._pauses = self._backoff.delays()
         return result
 
+    async def _pause(self, seconds: float) -> None:
+        """Wait for so long, unless the pool is closed meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+
     def _burden(self, client: SMTP) -> tuple[int, bool]:
         return self._load[client], not client.is_connected
 
     def _refuse_if_closed(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise connection_error(SocketClosed("the pool was closed"), sent=False)
 
 

@@ -234,10 +234,11 @@ class Transaction:
         if reply.code != 354:
             error = self._refusal or refusal(SMTPDataError, reply)
             self._finish(error, reset=not isinstance(error, SMTPSenderRefused))
-        elif self._refusal is not None:
+        elif self._refusal is not None and not cast("Verdict", self._verdict).accepted:
             # RFC 2920 §3.1: a server that takes mail for nobody is given a single dot.
             self._connection.request(self._emptied, smtp.EndOfMailData())
-        elif self._abandoned:
+        elif self._refusal is not None or self._abandoned:
+            # It would deliver what is empty to those that it accepts without a sender.
             self._connection.fail(_broken_off())
         else:
             self._begin_content()

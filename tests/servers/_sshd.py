@@ -32,8 +32,9 @@ def sshd_server(
 
     `USER` can log in with `PASSWORD`, and like the user who runs the server with the key
     ``user_ed25519`` in its directory. There too are ``host_ed25519.pub``, ``host_ecdsa.pub`` and
-    ``host_rsa.pub``, its host keys; and ``authority.pub``, which signed the host keys' certificates
-    for ``localhost``, ``*.wirekit.example`` and 127.0.0.1, and signs those of users.
+    ``host_rsa.pub``, its host keys; ``known_hosts``, which names the first of them; and
+    ``authority.pub``, which signed the host keys' certificates for ``localhost``,
+    ``*.wirekit.example`` and 127.0.0.1, and signs those of users.
 
     Args:
         config: Further directives of sshd_config, which win over those set here.
@@ -47,6 +48,8 @@ def sshd_server(
         port = free_port()
         if not (directory / "authority").exists():
             _make_keys(directory)
+        known = f"[{LOOPBACK}]:{port} {(directory / 'host_ed25519.pub').read_text()}"
+        (directory / "known_hosts").write_text(known)
         directives = {
             "ListenAddress": LOOPBACK,
             "Port": str(port),

@@ -7,13 +7,12 @@ import pytest
 
 import wirekit
 from tests.interop.smtp.errors import assert_typed
-from tests.interop.waiting import outcomes, turns
+from tests.interop.waiting import eventually, outcomes, turns
 from wirekit.adapters.smtp import (
     SMTP,
     Session,
     SMTPArgumentError,
     SMTPDataError,
-    SMTPException,
     SMTPNotSupported,
     SMTPRecipientRefused,
     SMTPSenderRefused,
@@ -217,14 +216,13 @@ async def test_addresses_that_need_smtputf8() -> None:
 
 
 async def in_the_middle(
-    client: SMTP, server: Server, *, end: bool = False
+    client: SMTP, server: Server, over: asyncio.Event
 ) -> tuple[Held, asyncio.Task[object]]:
     """Return a session, and a call of which some content was sent."""
 
     async def endless() -> AsyncGenerator[bytes]:
         yield b"x" * 65536
-        while not end or client.is_connected:
-            await asyncio.sleep(0.001 if end else 60)
+        await over.wait()
 
     held = Held(client)
     session = await held.session()
@@ -236,7 +234,7 @@ async def in_the_middle(
 
 async def test_cancelled_in_the_middle_of_a_message(open_one: Opened) -> None:
     client, server = open_one
-    held, data = await in_the_middle(client, server)
+    held, data = await in_the_middle(client, server, asyncio.Event())
     other = asyncio.create_task(client.sendmail("a@example.org", "b@example.org", MESSAGE))
     data.cancel()
     cancelled, error = await outcomes(data, other)
@@ -298,8 +296,11 @@ async def test_the_connection_is_lost_behind_the_dot(open_one: Opened) -> None:
 
 async def test_the_connection_is_lost_before_the_dot(open_one: Opened) -> None:
     client, server = open_one
-    held, data = await in_the_middle(client, server, end=True)
+    over = asyncio.Event()
+    held, data = await in_the_middle(client, server, over)
     server.socket.abort()
+    await eventually(lambda: not client.is_connected)
+    over.set()
     (error,) = await outcomes(data)
     assert isinstance(error, SMTPServerDisconnected)
     assert not isinstance(error, Uncertain)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import wirekit
-from tests.interop.waiting import outcomes, turns
+from tests.interop.waiting import eventually, outcomes, turns
 from wirekit.adapters.smtp import (
     Mail,
     Options,
@@ -226,6 +226,30 @@ async def test_send_many() -> None:
         await leaving.aclose()
     with pytest.raises(wirekit.SocketClosed):
         await anext(pool.send_many(mails))
+
+
+@pytest.mark.parametrize("why", ["451 later", "421 too fast"])
+async def test_whoever_pauses_learns_at_once_that_the_pool_is_closed(why: str) -> None:
+    mailbox = Mailbox(*PIPELINING)
+    mailbox.answers = [("MAIL", why)]
+    pool = pool_for(mailbox, backoff=Backoff(3600, 3600))
+    sending = asyncio.create_task(pool.send(MAIL))
+    await eventually(lambda: not mailbox.answers)
+    await turns(20)
+    await pool.aclose()
+    with pytest.raises(wirekit.SocketClosed, match="the pool was closed"):
+        await sending
+
+
+async def test_from_a_url() -> None:
+    mailbox = Mailbox(*PIPELINING)
+    url = "smtp://server:2525?hostname=client.example&messages_per_connection=1"
+    async with SMTPPool.from_url(url, connector=mailbox.connector, size=1) as pool:
+        await pool.send(MAIL)
+        await pool.send(MAIL)
+    assert (mailbox.connections, len(mailbox.mails)) == (2, 2)
+    with pytest.raises(wirekit.AddressError, match="port 25"):
+        SMTPPool.from_url("smtp://server")
 
 
 @pytest.mark.parametrize("options", [{"size": 0}, {"attempts": 0}])

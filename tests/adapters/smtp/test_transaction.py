@@ -129,6 +129,19 @@ async def test_all_recipients_are_refused(answer: str, reply: str) -> None:
     await after.result()
 
 
+async def test_a_sender_is_refused_and_the_mail_is_wanted_all_the_same() -> None:
+    """A dot would deliver an empty message."""
+    queue, server = await open_queue(*PIPELINING)
+    mail, after = submit(queue), submit(queue)
+    await server.answer(ENVELOPE, "550 not you", "250 ok", "354 go")
+    with pytest.raises(SMTPSenderRefused):
+        await mail.result()
+    with pytest.raises(wirekit.ConnectionLost):
+        await server.socket.read_exactly(1)
+    with pytest.raises(SMTPServerDisconnected):
+        await after.result()
+
+
 async def test_the_sender_is_refused_and_nothing_is_left_to_reset() -> None:
     queue, server = await open_queue(*PIPELINING)
     mail, after = submit(queue), submit(queue)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any, Self, cast
+from typing import Any
 
 import wirekit
-from tests.interop.waiting import eventually
+from tests.interop import fake_server
+from tests.interop.fake_server import Cut as Cut
 from wirekit.adapters.smtp import SMTP
-from wirekit.sockets import AddressLike, Socket, memory_pair
+from wirekit.sockets import Socket
 
 STEPS = ("8BITMIME", "SMTPUTF8", "SIZE 100000000", "AUTH PLAIN LOGIN CRAM-MD5")
 PIPELINING = ("PIPELINING", *STEPS)
@@ -27,15 +26,7 @@ def usual(_line: bytes) -> None:
     """Answer everything as a server would."""
 
 
-class Cut:
-    """Where a session ends: after so many bytes from the server, in order or by a reset."""
-
-    def __init__(self, after: int, *, reset: bool) -> None:
-        self.left = after
-        self.reset = reset
-
-
-class FakeServer:
+class FakeServer(fake_server.FakeServer):
     """A server in memory; it is the connector that leads to itself.
 
     Args:
@@ -61,27 +52,12 @@ class FakeServer:
         cut: Cut | None = None,
         hasty: bool = False,
     ) -> None:
+        super().__init__(fragment=fragment, cut=cut)
         self.lines: list[bytes] = []
         self.mails: list[bytes] = []
-        self.sockets: list[Socket] = []  # the server's ends
         self._answer = answer
         self._keywords = keywords
-        self._fragment = fragment
-        self._cut = cut
         self._hasty = hasty
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __call__(self, address: AddressLike) -> Socket:
-        return self.socket()
-
-    def socket(self) -> Socket:
-        """Return a socket to this server."""
-        ours, theirs = memory_pair(fragment=self._fragment, allow_half_open=True)
-        self.sockets.append(theirs)
-        task = asyncio.create_task(self._serve(theirs))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return ours
 
     def client(self, **settings: Any) -> SMTP:
         """Return a client that comes back."""
@@ -93,31 +69,14 @@ class FakeServer:
         settings = {"hostname": "client.example", "timeout": 5.0, **settings}
         return SMTP(self.socket(), **settings)
 
-    async def write(self, data: bytes) -> None:
-        """Send something of the server's own accord."""
-        await self.sockets[-1].write(data)
+    async def serve(self, socket: Socket) -> None:
+        """Greet, and answer commands until the client, a 421 or the cut ends it."""
+        greeting = self._answer(GREETING)
+        if await self.reply(socket, b"220 fake\r\n" if greeting is None else greeting):
+            await self._commands(socket)
 
-    async def aclose(self) -> None:
-        for socket in self.sockets:
-            socket.abort()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        task.result()  # a mistake in the test itself
-
-    async def _serve(self, socket: Socket) -> None:
-        with contextlib.suppress(wirekit.TransportError):
-            if await self._reply(socket, GREETING, b"220 fake\r\n"):
-                await self._commands(socket)
-            await socket.close()
+    async def reply(self, socket: Socket, data: bytes) -> bool:
+        return await super().reply(socket, data) and not data.startswith(b"421")
 
     async def _commands(self, socket: Socket) -> None:
         waiting: bytes = b""
@@ -148,7 +107,7 @@ class FakeServer:
                     accepted += reply.startswith(b"2")
                 if last and accepted and reply.startswith(b"2"):
                     self.mails.append(content)
-                if not await self._write(socket, reply):
+                if not await self.reply(socket, reply):
                     return
                 if verb == b"DATA" and reply.startswith(b"354"):
                     behind = await self._mail_data(socket, waiting, accepted=accepted)
@@ -173,25 +132,7 @@ class FakeServer:
         reply = b"250 2.0.0 ok\r\n" if reply is None else reply
         if reply.startswith(b"2") and accepted:
             self.mails.append(content)
-        return waiting if await self._write(socket, reply) else None
-
-    async def _reply(self, socket: Socket, line: bytes, usual: bytes) -> bool:
-        reply = self._answer(line)
-        return await self._write(socket, usual if reply is None else reply)
-
-    async def _write(self, socket: Socket, reply: bytes) -> bool:
-        if self._cut is not None:
-            reply = reply[: self._cut.left]
-            self._cut.left -= len(reply)
-        if reply:
-            await socket.write(reply)
-        if self._cut is None or self._cut.left:
-            return not reply.startswith(b"421")
-        if self._cut.reset:
-            transport = cast("Any", socket)._transport
-            await eventually(lambda: not transport.get_write_buffer_size())  # a reset overtakes it
-            socket.abort()
-        return False
+        return waiting if await self.reply(socket, reply) else None
 
 
 def _first_line(waiting: bytes) -> tuple[bytes, bytes]:

@@ -24,7 +24,7 @@ from .errors import assert_typed
 from .fake_server import END, WAYS, FakeServer
 from .helpers import SENDER, eventually, fresh, outcomes, reconnecting, turns
 
-CALLS = int(os.environ.get("WIREKIT_STORM", "240"))
+CALLS = int(os.environ.get("WIREKIT_STORM", "120"))
 GROUP = 24
 SIZES = (20, 20, 20, 20, 3_000, 60_000, 200_000)
 STREAMED = 300_000
@@ -204,7 +204,7 @@ async def test_a_sink(smtp_sink: RunningServer) -> None:
     address = (smtp_sink.host, smtp_sink.port)
     async with SMTP(connector=socket, address=address, hostname="me.example") as smtp:
         storm = Storm(smtp, "to@wirekit.example", seed=3)
-        await storm.run(CALLS * 6)
+        await storm.run(CALLS * 10)
         await smtp.sendmail(SENDER, "to@wirekit.example", b"Subject: after\r\n\r\n")
 
 

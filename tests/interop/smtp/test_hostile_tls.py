@@ -112,15 +112,19 @@ def _lines(lines: tuple[str, ...]) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-@pytest.fixture
-def endpoint(certificate_authority: CertificateAuthority) -> Endpoint:
-    return Endpoint(certificate_authority.server_context())
+@pytest.fixture(scope="module")
+def contexts(certificate_authority: CertificateAuthority) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    return certificate_authority.server_context(), certificate_authority.client_context()
 
 
 @pytest.fixture
-def tls(certificate_authority: CertificateAuthority) -> dict[str, Any]:
-    context = certificate_authority.client_context()
-    return {"secure_transport": "starttls", "ssl_context": context}
+def endpoint(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> Endpoint:
+    return Endpoint(contexts[0])
+
+
+@pytest.fixture
+def tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> dict[str, Any]:
+    return {"secure_transport": "starttls", "ssl_context": contexts[1]}
 
 
 @asynccontextmanager

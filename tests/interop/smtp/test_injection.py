@@ -188,6 +188,7 @@ async def test_the_pool_and_a_timezone(poison: str) -> None:
 # Header fields -----------------------------------------------------------------------------------
 
 FIELDS = ("Subject", "From", "To", "Cc", "Bcc", "Reply-To", "Sender", "Message-ID", "Date", "X-Any")
+ADDRESS_FIELDS = ("From", "To", "Cc", "Bcc", "Sender")  # of which the envelope is made
 HEADER_POISON = [
     "\r\nBcc: evil@wirekit.example",
     "\nBcc: evil@wirekit.example",
@@ -263,6 +264,8 @@ async def test_every_header_field(kind: str, plant: Callable[[Message, str, str]
                     )
                     if isinstance(got, Exception):
                         assert_typed(got)
+                    if field not in ADDRESS_FIELDS:
+                        continue
                     (got,) = await outcomes(smtp.send_message(message))
                     if isinstance(got, Exception):
                         assert_typed(got)
