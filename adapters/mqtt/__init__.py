@@ -9,6 +9,8 @@ async for message in client.messages:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from wirekit.protocols.mqtt import (
     ConnectReturnCode,
     Properties,
@@ -23,9 +25,11 @@ from ._authentication import Authentication
 from ._client import MQTT, connect
 from ._errors import MessageExpired, MqttCodeError, MqttError, SessionLost, StoreError
 from ._messages import Messages
-from ._sqlite_store import SQLiteStore
 from ._store import MemoryStore, SessionStore
 from ._url import parse_url
+
+if TYPE_CHECKING:
+    from ._sqlite_store import SQLiteStore
 
 Message = Publish
 
@@ -52,3 +56,11 @@ __all__ = [
     "connect",
     "parse_url",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SQLiteStore":  # here, as few need SQLite, which takes its time to load
+        from ._sqlite_store import SQLiteStore
+
+        return SQLiteStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,8 +14,8 @@ from wirekit.protocols.mqtt import Publish, ReasonCode
 
 from ._authentication import reauthenticate
 from ._deadlines import Deadlines
-from ._errors import MqttCodeError, connection_error
-from ._expiry import shortened
+from ._errors import MessageExpired, MqttCodeError, connection_error
+from ._expiry import lifetime_of, shortened
 from ._messages import Callback, Messages
 from ._options import payload_bytes, subscriptions_of
 from ._subscription import OwnSubscription
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from wirekit.protocols.mqtt import Properties, Subscription
 
+    from ._connection import Connection
     from ._messages import Overflow
     from ._options import Payload, TopicFilters
     from ._reconnecting import Reconnecting
@@ -98,14 +99,11 @@ class Calls:
             TransportError: there is no connection; the attribute ``sent`` of the error says
                 whether the message may have reached the server.
         """
-        connection = self._link.current
+        session, connection = self._session, self._link.current
         lifetime = None
         if properties is not None:
             properties = {**properties}  # the caller may change his
-            lifetime = properties.get("message_expiry_interval")
-            if lifetime is not None and type(lifetime) is not int:
-                error = LocalProtocolError("message_expiry_interval must be a whole number")
-                raise connection_error(error, sent=False)
+            lifetime = lifetime_of(properties)
         content = payload if type(payload) is bytes else payload_bytes(payload)
         try:
             message = Publish(topic, content, qos, retain, False, None, properties)
@@ -121,22 +119,28 @@ class Calls:
             self._link.check()
         future: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
         try:
-            flow = self._session.publish(message, future, lifetime)
+            flow = session.publish(message, future, lifetime)
         except LocalProtocolError as error:
             raise connection_error(error, sent=False) from None
         deadlines = self._deadlines
         if timeout is not None:
             deadlines = Deadlines(timeout, partial(self._too_late, _NOT_ACKNOWLEDGED, timeout))
         deadlines.watch(future)
-        self._session.begin_awaiting()
+        expiry = None
+        if lifetime is not None and message.packet_id is None:
+            loop = asyncio.get_running_loop()
+            expiry = loop.call_later(lifetime, session.outgoing.expire, flow)
+        session.begin_awaiting()
         try:
             return await future
         except BaseException:
-            self._session.outgoing.withdraw(flow)
+            session.outgoing.withdraw(flow)
             raise
         finally:
-            self._session.end_awaiting()
+            session.end_awaiting()
             deadlines.forget(future)
+            if expiry is not None:
+                expiry.cancel()
             if timeout is not None:
                 deadlines.close()
 
@@ -145,18 +149,31 @@ class Calls:
     ) -> None:
         """Publish a message of QoS 0 as soon as there is a connection with room for it."""
         expires_at = None if lifetime is None else time.time() + lifetime
+        expiry = asyncio.timeout(lifetime)
         async with self._limited("the message was not sent", timeout):
-            connection = await self._link.ready()
-            while connection.full:
-                with contextlib.suppress(Error):  # if it is lost there may be another
-                    await connection.writable()
-                connection = await self._link.ready()
+            try:
+                async with expiry:
+                    connection = await self._writable()
+            except TimeoutError:
+                if not expiry.expired():
+                    raise
+                raise MessageExpired("the message expired before it was sent") from None
             if expires_at is not None:
                 message = shortened(message, expires_at - time.time())
             try:
                 connection.send_publish(message)
             except LocalProtocolError as error:
                 raise connection_error(error, sent=False) from None
+
+    async def _writable(self) -> Connection:
+        """Return the connection as soon as there is one with room."""
+        link = self._link
+        connection = await link.ready()
+        while connection.full:
+            with contextlib.suppress(Error):  # if it is lost there may be another
+                await connection.writable()
+            connection = await link.ready()
+        return connection
 
     # Subscribing.
 
@@ -306,6 +323,10 @@ class Calls:
             queue_bytes: bytes that they may have.
             overflow: what happens beyond; see `Messages`.
             timeout: seconds to subscribe, in place of the client's.
+
+        Raises:
+            AddressError: an option is wrong.
+            LocalProtocolError: there is no topic filter.
         """
         session = self._session
         subscriptions = subscriptions_of(
@@ -328,10 +349,11 @@ class Calls:
             session,
             subscriptions,
             lambda taken: Messages(
-                max_messages=queue_size,
-                max_bytes=queue_bytes,
+                queue_size=queue_size,
+                queue_bytes=queue_bytes,
                 overflow=overflow,
                 on_taken=taken,
+                on_expired=session.taken,
                 on_full=session.full,
             ),
             subscribe,
@@ -350,21 +372,22 @@ class Calls:
         self, asks: Sequence[Callable[[], asyncio.Future[Answer]]], timeout: float | None
     ) -> list[Answer]:
         """Return the answers to requests; they are sent again where the connection is lost."""
+        session, link = self._session, self._link
         async with self._limited("the server did not answer", timeout), self._requests:
             while True:
-                connection = await self._link.ready()
+                connection = await link.ready()
                 futures: list[asyncio.Future[Answer]] = []
                 try:
                     futures.extend(ask() for ask in asks)  # keeps what came before an error
-                    self._session.begin_awaiting()
+                    session.begin_awaiting()
                     try:
                         return [await future for future in futures]
                     finally:
-                        self._session.end_awaiting()
+                        session.end_awaiting()
                 except LocalProtocolError as error:
                     raise connection_error(error, sent=False) from None
                 except Error as error:
-                    if connection.error is None or self._link.error is not None:
+                    if connection.error is None or link.error is not None:
                         raise
                     if isinstance(error, ServerError):  # perhaps because of this very request
                         raise

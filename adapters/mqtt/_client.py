@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from wirekit._errors import AddressError, Error, SocketClosed
+from wirekit._errors import AddressError, BusyError, Error, SocketClosed
 from wirekit.protocols.mqtt import Disconnect
 from wirekit.sockets import Backoff, as_socket
 
@@ -43,7 +43,10 @@ _BEYOND_US = 86_400  # the same where a store keeps our part of it
 class MQTT(Requests):
     """An MQTT client on a socket, of version 5.0 or 3.1.1; has aiomqtt's habits.
 
-    Any number of tasks may use it at once. ``async with`` opens and closes it.
+    Any number of tasks may use it at once. ``async with`` opens and closes it. With a
+    ``connector`` it may be opened again after that; what it then has of its session is what the
+    store has, or without one what the last time has left, if the session did not end with that.
+    Each time it is opened it has new ``messages``.
 
     With a ``connector`` the connection is made again when it is lost, with the same session if the
     server still has it. Meanwhile calls wait, for their ``timeout`` at most; messages of QoS 1 and
@@ -66,9 +69,11 @@ class MQTT(Requests):
         password: of the user.
         authentication: enhanced authentication, in place of these or beside them.
         keep_alive: seconds without a packet after which each side may give the other up; 0 for no
-            limit. A server may set another.
+            limit, but a server that takes nothing of what is sent is given up all the same, after
+            ``timeout``. A server may set another.
         clean_start: whether to begin a new session; False goes on with that of an earlier client
-            of the same ``client_id``. None is False with a ``store``, else True. In 3.1.1 a new
+            of the same ``client_id``. None is False with a ``store``, else True; but the session
+            goes on when a client whose session did not end with it is opened again. In 3.1.1 a new
             session is new with each connection and ends with it.
         session_expiry_interval: seconds that the server keeps the session without a connection.
             None is a day with a ``store``, 300 with only a connector, else 0; and unless there is
@@ -92,7 +97,7 @@ class MQTT(Requests):
         overflow: what happens beyond: ``"drop-oldest"``, ``"drop-newest"``, ``"error"``, or
             ``"wait"``: nothing is read.
         max_buffered: bytes that are gathered before ``publish`` waits.
-        timeout: seconds for each call, and for opening; None for no limit.
+        timeout: seconds for each call, and for opening, which is tried once; None for no limit.
         reconnect_attempts: how often to try in a row to connect again; None for no limit.
         backoff: how long to wait before each attempt.
         follow_server_reference: whether to go to another server when this one says so, through the
@@ -180,36 +185,38 @@ class MQTT(Requests):
             max_buffered=max_buffered,
         )
         survives = expiry > 0 if version == 5 else not self._clean_start
+        self._goes_on = survives and not self._ends_session and clean_start is not True
         self.client_id = client_id or (random_client_id() if survives else "")
         self.session_present = False
         self._expiry = expiry
         self._connected_before = False
         self._restored = False
-        self._entered = False
-        self._failure: BaseException | None = None  # of the opening
+        self._entered = self._closed = False
+        self._reusable = connector is not None
         self._store = store
         waits = version == 4 or not enforce_receive_maximum
-        session = Session(
-            version=version, receive_maximum=receive_maximum if waits else None, store=store
+        self._new_session = partial(
+            Session,
+            version=version,
+            receive_maximum=receive_maximum if waits else None,
+            store=store,
         )
-        self.messages = session.unclaimed = Messages(
-            max_messages=queue_size,
-            max_bytes=queue_bytes,
-            overflow=overflow,
-            on_taken=None if manual_acknowledgement else session.taken,
-            on_full=session.full,
+        self._new_messages = partial(
+            Messages, queue_size=queue_size, queue_bytes=queue_bytes, overflow=overflow
         )
-        link = Reconnecting(
+        self._new_link = partial(
+            Reconnecting,
             self._connect,
-            socket=None if socket is None else _adopted(socket),
             connector=connector,
             address=address,
             attempts=reconnect_attempts,
             backoff=backoff or Backoff(),
             timeout=timeout,
             follow_server_reference=follow_server_reference,
-            on_end=self._ended,
         )
+        session = self._fresh_session(manual=manual_acknowledgement)
+        first = None if socket is None else _adopted(socket)
+        link = self._new_link(socket=first, on_end=session.end)
         super().__init__(settings, session, link, manual=manual_acknowledgement)
 
     @classmethod
@@ -253,17 +260,44 @@ class MQTT(Requests):
     # Opening and closing.
 
     async def open(self) -> Self:
-        """Open the connection; ``async with`` does this.
+        """Open the connection; ``async with`` does this. It is tried once.
 
         Raises:
             ConnectError: there is no connection.
             MqttCodeError: the server refuses us.
+            SocketClosed: it was closed, and has no connector to make another connection.
         """
+        if self._closed:
+            self._begin_again()
         if not self._restored:
             self._session.restore(self.client_id, clean_start=self._clean_start)
             self._restored = True
         await self._link.open()
         return self
+
+    def _begin_again(self) -> None:
+        """Be as if new, but for a session that goes on."""
+        if not self._reusable:
+            text = "the client was closed, and had only one socket; give it a connector for another"
+            raise connection_error(SocketClosed(text), sent=False)
+        older, manual = self._session, self._manual
+        session = self._fresh_session(manual=manual)
+        if self._goes_on and self._store is None:
+            session.inherit(older)
+            self._clean_start = False
+        link = self._new_link(socket=None, on_end=session.end)
+        super().__init__(self._settings, session, link, manual=manual)
+        self._connected_before = self._restored = self._closed = False
+        self.session_present = False
+
+    def _fresh_session(self, *, manual: bool) -> Session:
+        session = self._new_session()
+        self.messages = session.unclaimed = self._new_messages(
+            on_taken=None if manual else session.taken,
+            on_expired=session.taken,
+            on_full=session.full,
+        )
+        return session
 
     async def aclose(self) -> None:
         """Say goodbye and close; may be called again.
@@ -271,10 +305,10 @@ class MQTT(Requests):
         Whoever still waits gets `SocketClosed`. Messages of QoS 1 and 2 that are not acknowledged
         stay in the session, if that goes on.
         """
-        connection = self._link.current
+        link, session, connection = self._link, self._session, self._link.current
         try:
             await self._end_requests()
-            await self._link.aclose()
+            await link.aclose()
             if connection is not None and connection.error is None:
                 try:
                     async with asyncio.timeout(_GOODBYE):
@@ -286,22 +320,25 @@ class MQTT(Requests):
         finally:
             if connection is not None:
                 connection.fail(SocketClosed("the client was closed"))  # if this was cancelled
-            self._session.end(None)
-            self._deadlines.close()
-            if self._store is not None:
-                self._store.close()
+            if link is self._link and not self._closed:  # else somebody else has done it
+                session.end(None)
+                self._deadlines.close()
+                self._closed = True
+                if self._store is not None:
+                    self._store.close()
 
     async def __aenter__(self) -> Self:
         if self._entered:
-            reason = f": {self._failure}" if self._failure is not None else ""
-            text = f"this client was used already{reason}; make a new one for each `async with`"
-            raise connection_error(SocketClosed(text), sent=False)
+            text = "the client is in an `async with` already; one after the other is fine"
+            raise connection_error(BusyError(text), sent=False)
         self._entered = True
         try:
             return await self.open()
-        except BaseException as error:
-            self._failure = error
-            await self.aclose()
+        except BaseException:
+            try:
+                await self.aclose()
+            finally:
+                self._entered = False
             raise
 
     async def __aexit__(
@@ -310,7 +347,10 @@ class MQTT(Requests):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        finally:
+            self._entered = False
 
     def __repr__(self) -> str:
         connection = self._link.current
@@ -363,9 +403,6 @@ class MQTT(Requests):
         if self._settings.version == 4:
             return time.time() if self._clean_start else None
         return None if self._expiry == NEVER else time.time() + self._expiry
-
-    def _ended(self, error: Exception) -> None:
-        self._session.end(error)
 
 
 async def connect(url: str = "mqtt://localhost:1883", **settings: Any) -> MQTT:

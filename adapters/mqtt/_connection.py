@@ -15,6 +15,7 @@ from wirekit._errors import (
     ServerError,
     SocketClosed,
     TransportError,
+    WriteTimeout,
 )
 from wirekit.adapters._writing import LARGE, write_pieces
 from wirekit.protocols.mqtt import Disconnect, PingReq, ReasonCode, Violation
@@ -34,6 +35,7 @@ _SMALLEST_READ = 4096
 _LARGEST_READ = 262144
 _MOST_KEPT = 4  # packets that nobody has asked for; one read may bring more
 _MOST_ANSWERS = 4  # times max_buffered that are gathered for a server that does not read
+_PATIENCE = 60.0  # seconds for a server to take something, where no other limit is set
 _PING_AT = 0.9  # of the Keep Alive, so that the timer's own delay breaks no promise
 
 
@@ -46,7 +48,8 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         socket: an open socket; it belongs to the connection from here on.
         codec: a fresh codec.
-        timeout: seconds that the server may take to show a sign of life when asked for it.
+        timeout: seconds that the server may take to show a sign of life when asked for it; without
+            Keep Alive, to take something of what is written.
         max_buffered: bytes that are gathered before writers should wait.
 
     Attributes:
@@ -87,6 +90,7 @@ class Connection(asyncio.BufferedProtocol):
         self._patience = timeout or 0.0
         self._keep_alive = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
         self._last_sent = self._last_heard = self._loop.time()
         self._asked: float | None = None  # when the server was, if nothing was heard since
         self._handed = 0  # bytes given to the transport …
@@ -201,13 +205,33 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Follow the transport's flow control."""
         self._congested = self.full = True
+        self._limit_writing()
 
     def resume_writing(self) -> None:
         """Follow the transport's flow control."""
         self._congested = False
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
         if self.error is None:
             self._flush()
             self._check_full()
+
+    def _limit_writing(self) -> None:
+        # Where there is a Keep Alive, PINGRESP does not come in time either.
+        if self.error is None and not self._keep_alive:
+            unwritten = self._transport.get_write_buffer_size()
+            patience = self._patience or _PATIENCE
+            self._write_timer = self._loop.call_later(patience, self._check_taken, unwritten)
+
+    def _check_taken(self, before: int) -> None:
+        """Give up a server that has taken nothing of so many bytes."""
+        if self._transport.get_write_buffer_size() < before or self._pauses > self._choked:
+            self._limit_writing()  # it takes something, or perhaps waits for us to listen
+        elif self._keep_alive:
+            self._write_timer = None  # it was set meanwhile
+        else:
+            self.fail(WriteTimeout(f"{self.peer} took nothing for {self._patience or _PATIENCE} s"))
 
     def _wake_writers(self) -> None:
         while self._writers:
@@ -232,7 +256,7 @@ class Connection(asyncio.BufferedProtocol):
         except RemoteProtocolError as error:
             packets = cast("list[Packet]", error.events)
             error.events = []  # they are no business of those who get the error
-            self._fault = error
+            self._fault = error.with_traceback(None)  # nor to be kept by its frames
         try:
             if packets and self.error is None:
                 self._dispatch(packets)
@@ -411,8 +435,11 @@ class Connection(asyncio.BufferedProtocol):
         """Send what is gathered and DISCONNECT, then close."""
         if self.error is None:
             if goodbye is not None:
-                with contextlib.suppress(LocalProtocolError):  # too large for this server
+                try:
                     self.send(goodbye)
+                except LocalProtocolError:  # too large for this server, which may take less
+                    with contextlib.suppress(LocalProtocolError):
+                        self.send(Disconnect())
             self._flush()
         if self.error is None:
             self._over(SocketClosed(f"the connection to {self.peer} was closed"))
@@ -420,9 +447,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _over(self, error: Exception) -> None:
         self.error = error
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._write_timer = None
         self._out.clear()
         self._gathered = 0
         self._wake_writers()

@@ -5,14 +5,30 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
+from wirekit._errors import LocalProtocolError
 from wirekit.protocols.mqtt import Publish
 
-from ._errors import MessageExpired
+from ._errors import MessageExpired, connection_error
 
 if TYPE_CHECKING:
     from wirekit.protocols.mqtt import Properties
 
-__all__ = ["shortened"]
+__all__ = ["lifetime_of", "shortened"]
+
+_LONGEST = 0xFFFFFFFF  # as it is a Four Byte Integer
+
+
+def lifetime_of(properties: Properties) -> int | None:
+    """Return the Message Expiry Interval in seconds; None: the message does not expire.
+
+    Raises:
+        LocalProtocolError: it is none that can be sent.
+    """
+    lifetime = properties.get("message_expiry_interval")
+    if lifetime is None or (type(lifetime) is int and 0 <= lifetime <= _LONGEST):
+        return lifetime
+    text = f"message_expiry_interval must be a whole number up to {_LONGEST}"
+    raise connection_error(LocalProtocolError(text), sent=False)
 
 
 def shortened(message: Publish, left: float, *, sent: bool = False) -> Publish:

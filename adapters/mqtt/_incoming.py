@@ -88,6 +88,11 @@ class Incoming:
             receipt.recorded = message is None
         return [message for message in kept.values() if message is not None]
 
+    def kept(self) -> dict[int, Publish | None]:
+        """Return the same of QoS 2 as it would be restored; of QoS 1 the server sends all again."""
+        receipts = self._receipts.values()
+        return {receipt.packet_id: receipt.message for receipt in receipts if receipt.qos == 2}
+
     # The connection.
 
     def opened(self, *, session_present: bool) -> None:

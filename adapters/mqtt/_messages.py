@@ -11,7 +11,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from wirekit._errors import BusyError, LocalProtocolError, ReadTimeout, SocketClosed
+from wirekit._errors import AddressError, BusyError, ReadTimeout, SocketClosed
 
 from ._errors import connection_error
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Self
 
-    from wirekit.protocols.mqtt import Publish
+    from wirekit.protocols.mqtt import Properties, Publish
 
 __all__ = ["Callback", "Consumer", "Messages", "Overflow"]
 
@@ -30,7 +30,9 @@ _MAX_KEPT = 65535  # the largest Receive Maximum, §3.1.2.11.3
 _STREAK = 16  # messages taken without suspending until the clock is looked at
 _BREATH = 0.005  # seconds after which a consumer that never waits lets others run
 _OVERFULL = 4  # times the limits
-_PAIR = 64  # bytes that a user property takes beside its two strings
+_PAIR = 160  # bytes that a user property takes beside the characters of its two strings
+_NUMBER = 40  # bytes that a Subscription Identifier takes
+_NEVER = float("inf")
 
 
 class Consumer(Protocol):
@@ -57,8 +59,13 @@ class Callback:
         function: Callable[[Publish], object],
         on_taken: Callable[[Publish], None] | None = None,
     ) -> None:
+        """Make it; clients do.
+
+        Raises:
+            AddressError: the function is a coroutine function.
+        """
         if inspect.iscoroutinefunction(function):
-            raise LocalProtocolError("a callback is a plain function; iterate to await things")
+            raise AddressError("a callback is a plain function; iterate to await things")
         self._function = function
         self._on_taken = on_taken
         self._discarded = self._ended = False
@@ -97,14 +104,17 @@ class Messages:
     for good it raises why. A message counts as taken, and is acknowledged, when it is handed over;
     no cancellation comes between, so none is lost.
 
-    Messages of QoS 0 that nobody takes are kept up to ``max_messages`` and ``max_bytes`` (topic,
+    Messages of QoS 0 that nobody takes are kept up to ``queue_size`` and ``queue_bytes`` (topic,
     payload and properties). Beyond these ``overflow`` rules: the oldest are dropped, the newest is
     dropped, the consumer gets `BusyError` behind what was kept, or reading from the connection
     waits until half is taken. ``dropped`` counts.
 
-    Messages of QoS 1 and 2 are never dropped. The server may send no more of them than the Receive
-    Maximum before they are taken. If they have more than ``max_bytes``, or are too many because
-    one connection after the other brought some, reading waits as well.
+    A message whose Message Expiry Interval passes while it waits here is not handed out: its
+    publisher gave it no longer life (§3.3.2.3.3). It counts as taken; ``expired`` counts.
+
+    Other messages of QoS 1 and 2 are never dropped. The server may send no more of them than the
+    Receive Maximum before they are taken. If they have more than ``queue_bytes``, or are too many
+    because one connection after the other brought some, reading waits as well.
 
     While reading waits, acknowledgements are not read either. So a call that awaits one, of a
     consumer perhaps, lets reading go on up to four times these limits; beyond them it may come to
@@ -114,40 +124,48 @@ class Messages:
     def __init__(
         self,
         *,
-        max_messages: int = 65536,
-        max_bytes: int = 64 << 20,
+        queue_size: int = 65536,
+        queue_bytes: int = 64 << 20,
         overflow: Overflow = "drop-oldest",
         on_taken: Callable[[Publish], None] | None = None,
+        on_expired: Callable[[Publish], None] | None = None,
         on_full: Callable[[bool], None] | None = None,
     ) -> None:
         """Make a queue; clients do.
 
         Args:
-            max_messages: of QoS 0.
-            max_bytes: of QoS 0, and as many of QoS 1 and 2.
+            queue_size: of QoS 0.
+            queue_bytes: of QoS 0, and as many of QoS 1 and 2.
             overflow: what happens beyond.
             on_taken: told of each message of QoS 1 or 2 when the consumer gets it.
+            on_expired: told of each message of QoS 1 or 2 that it does not get.
             on_full: told True when reading is to wait, then False when it may go on.
+
+        Raises:
+            AddressError: an option is wrong.
         """
         if overflow not in _OVERFLOWS:
-            raise LocalProtocolError(f"overflow is one of {', '.join(_OVERFLOWS)}")
-        if max_messages < 1 or max_bytes < 1:
-            raise LocalProtocolError("max_messages and max_bytes are at least 1")
-        self.dropped = 0
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
+            raise AddressError(f"overflow must be one of {', '.join(_OVERFLOWS)}")
+        for name, limit in (("queue_size", queue_size), ("queue_bytes", queue_bytes)):
+            if type(limit) is not int or limit < 1:
+                raise AddressError(f"{name} must be a whole number of at least 1")
+        self.dropped = self.expired = 0
+        self._queue_size = queue_size
+        self._queue_bytes = queue_bytes
         self._overflow = overflow
         self._on_taken = on_taken
+        self._on_expired = on_expired
         self._on_full = on_full
         self._full = False
         # QoS 0, which may be dropped at either end, apart from the others. Each of these knows how
         # many messages of QoS 0 go before it, counted from the first ever: that keeps the order.
-        # Beside each message is its size.
-        self._droppable: deque[tuple[Publish, int]] = deque()
+        # Beside each message is its size, and when it expires.
+        self._droppable: deque[tuple[Publish, int, float]] = deque()
         self._droppable_bytes = 0
         self._passed = 0  # messages of QoS 0 that are taken or dropped
-        self._kept: deque[tuple[Publish, int, int]] = deque()
+        self._kept: deque[tuple[Publish, int, float, int]] = deque()
         self._kept_bytes = 0
+        self._expiring = False  # whether one of them may expire
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._interruption: Exception | None = None
         self._ended = False
@@ -170,6 +188,8 @@ class Messages:
         return self
 
     async def __anext__(self) -> Publish:
+        if self._expiring:
+            self._drop_expired()
         self._streak += 1
         if self._streak >= _STREAK or not (self._droppable or self._kept):
             self._streak = 0
@@ -205,6 +225,8 @@ class Messages:
 
     async def _ready(self) -> bool:
         """Wait until a message can be taken; return False at the end."""
+        if self._expiring:
+            self._drop_expired()
         if (self._droppable or self._kept) and monotonic() - self._breathed > _BREATH:
             await asyncio.sleep(0)
             self._breathed = monotonic()
@@ -234,18 +256,32 @@ class Messages:
             raise
 
     def _take(self) -> Publish:
-        if self._kept and self._kept[0][2] <= self._passed:
-            message, size, _ = self._kept.popleft()
+        return self._pop(self._on_taken)
+
+    def _pop(self, told: Callable[[Publish], None] | None) -> Publish:
+        if self._kept and self._kept[0][3] <= self._passed:
+            message, size, _, _ = self._kept.popleft()
             self._kept_bytes -= size
-            if self._on_taken is not None:
-                self._on_taken(message)
+            if told is not None:
+                told(message)
         else:
-            message, size = self._droppable.popleft()
+            message, size, _ = self._droppable.popleft()
             self._droppable_bytes -= size
             self._passed += 1
         if self._full:
             self._check_half()
         return message
+
+    def _drop_expired(self) -> None:
+        """Drop messages that have expired from before the next one."""
+        now = monotonic()
+        while self._droppable or self._kept:
+            kept_is_next = self._kept and self._kept[0][3] <= self._passed
+            if (self._kept[0] if kept_is_next else self._droppable[0])[2] > now:
+                return
+            self._pop(self._on_expired)
+            self.expired += 1
+        self._expiring = False
 
     # The client's side.
 
@@ -256,15 +292,22 @@ class Messages:
                 self._count_as_taken(messages)
             return
         for message in messages:
-            size = _size(message)
+            size, expires_at = len(message.topic) + len(message.payload), _NEVER
+            if properties := message.properties:
+                size += _size(properties)
+                if "message_expiry_interval" in properties:
+                    # Of one that came in its last second, that second is left.
+                    expires_at = monotonic() + max(properties["message_expiry_interval"], 1)
+                    self._expiring = True
             if message.qos:
-                self._kept.append((message, size, self._passed + len(self._droppable)))
+                before = self._passed + len(self._droppable)
+                self._kept.append((message, size, expires_at, before))
                 self._kept_bytes += size
             elif (
-                len(self._droppable) < self._max_messages
-                and self._droppable_bytes + size <= self._max_bytes
+                len(self._droppable) < self._queue_size
+                and self._droppable_bytes + size <= self._queue_bytes
             ) or self._make_room(size):
-                self._droppable.append((message, size))
+                self._droppable.append((message, size, expires_at))
                 self._droppable_bytes += size
         self._check_limits()
         self._wake(len(messages))
@@ -279,8 +322,8 @@ class Messages:
             self.dropped += 1
             return False
         while self._droppable and (
-            len(self._droppable) >= self._max_messages
-            or self._droppable_bytes + size > self._max_bytes
+            len(self._droppable) >= self._queue_size
+            or self._droppable_bytes + size > self._queue_bytes
         ):
             self._droppable_bytes -= self._droppable.popleft()[1]
             self._passed += 1
@@ -291,13 +334,13 @@ class Messages:
         if self._full:
             return
         self._full = (
-            self._kept_bytes > self._max_bytes
+            self._kept_bytes > self._queue_bytes
             or len(self._kept) > _MAX_KEPT
             or (
                 self._overflow == "wait"
                 and (
-                    len(self._droppable) >= self._max_messages
-                    or self._droppable_bytes >= self._max_bytes
+                    len(self._droppable) >= self._queue_size
+                    or self._droppable_bytes >= self._queue_bytes
                 )
             )
         )
@@ -308,17 +351,17 @@ class Messages:
     def overfull(self) -> bool:
         """Whether so much waits that nothing more is read, even for who awaits an answer."""
         return (
-            max(self._kept_bytes, self._droppable_bytes) > _OVERFULL * self._max_bytes
+            max(self._kept_bytes, self._droppable_bytes) > _OVERFULL * self._queue_bytes
             or len(self._kept) > _OVERFULL * _MAX_KEPT
-            or len(self._droppable) > max(_OVERFULL * self._max_messages, _MAX_KEPT)
+            or len(self._droppable) > max(_OVERFULL * self._queue_size, _MAX_KEPT)
         )
 
     def _check_half(self) -> None:
         self._full = (
-            self._kept_bytes > self._max_bytes // 2
+            self._kept_bytes > self._queue_bytes // 2
             or len(self._kept) > _MAX_KEPT // 2
-            or self._droppable_bytes > self._max_bytes // 2
-            or len(self._droppable) > self._max_messages // 2
+            or self._droppable_bytes > self._queue_bytes // 2
+            or len(self._droppable) > self._queue_size // 2
         )
         if not self._full and self._on_full is not None:
             self._on_full(False)
@@ -338,7 +381,7 @@ class Messages:
 
     def discard(self) -> None:
         """End, because nobody wants the messages: untaken ones count as taken."""
-        left = [message for message, _, _ in self._kept]
+        left = [message for message, *_ in self._kept]
         self._discarded = True
         self._droppable.clear()
         self._droppable_bytes = 0
@@ -369,14 +412,12 @@ class Messages:
         self._wake(len(self._waiters))
 
 
-def _size(message: Publish) -> int:
-    """Return the bytes that a message counts: those of its parts that have no small limit."""
-    size = len(message.topic) + len(message.payload)
-    if message.properties:
-        properties = message.properties
-        size += len(properties.get("content_type", ""))
-        size += len(properties.get("response_topic", ""))
-        size += len(properties.get("correlation_data", b""))
-        for name, value in properties.get("user_property", ()):
-            size += _PAIR + len(name) + len(value)
+def _size(properties: Properties) -> int:
+    """Return the bytes that properties count: of those that have no small limit."""
+    size = len(properties.get("content_type", ""))
+    size += len(properties.get("response_topic", ""))
+    size += len(properties.get("correlation_data", b""))
+    size += _NUMBER * len(properties.get("subscription_identifier", ()))
+    for name, value in properties.get("user_property", ()):
+        size += _PAIR + len(name) + len(value)
     return size

@@ -118,6 +118,13 @@ class Outgoing:
             stage = self._released if entry.stage == "pubrel" else self._published
             stage[entry.packet_id] = flow
 
+    def kept(self) -> list[OutgoingEntry]:
+        """Return the same as it would be restored; nobody waits for it any more."""
+        found = [_entry(flow, "publish") for flow in self._waiting.values()]
+        found += [_entry(flow, "publish") for flow in self._published.values()]
+        found += [_entry(flow, "pubrel") for flow in self._released.values()]
+        return sorted(found, key=lambda entry: entry.order)
+
     # The connection.
 
     def opened(self, receive_maximum: int, *, session_present: bool) -> list[PubRel]:
@@ -275,6 +282,11 @@ class Outgoing:
         self._release(flow, packet_id)
         self._end(flow, error)
 
+    def expire(self, flow: Flow) -> None:
+        """Note that a message's time is over; give it up with `MessageExpired` if it waits."""
+        if self._waiting.pop(flow.order, None) is not None:
+            self._end(flow, MessageExpired("the message expired before it was sent"))
+
     def withdraw(self, flow: Flow) -> None:
         """Note that the caller has left; forget the message unless it was sent."""
         flow.future = None
@@ -360,10 +372,13 @@ class Outgoing:
 
     def _put(self, flow: Flow, stage: Literal["publish", "pubrel"]) -> None:
         if self._store is not None:
-            publish = flow.publish
-            kept = publish if stage == "publish" else None
-            entry = OutgoingEntry(flow.order, publish.packet_id, stage, kept, flow.expires_at)
-            self._store.put_outgoing(entry)
+            self._store.put_outgoing(_entry(flow, stage))
+
+
+def _entry(flow: Flow, stage: Literal["publish", "pubrel"]) -> OutgoingEntry:
+    publish = flow.publish
+    kept = publish if stage == "publish" else None
+    return OutgoingEntry(flow.order, publish.packet_id, stage, kept, flow.expires_at)
 
 
 def _tell(flow: Flow, error: Exception) -> None:

@@ -155,7 +155,7 @@ class Reconnecting:
             elif self._connector is None or _is_final(error):
                 raise error
         except Error as final:
-            self._end(final)
+            self._end(final.with_traceback(None))  # whose frames would keep what was received
         else:
             self._task = asyncio.create_task(self._reconnect(), name="wirekit mqtt reconnect")
 
@@ -204,6 +204,9 @@ class Reconnecting:
         socket, self._socket = self._socket, None
         if socket is None:
             socket = await self._dial(address)
+        if self.error is not None:  # closed meanwhile, by one who did not wait for us
+            socket.abort()
+            raise connection_error(self.error, sent=False)
         connection = await self._connect(socket)
         if self.error is not None:
             connection.fail(self.error)

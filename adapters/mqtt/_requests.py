@@ -100,17 +100,18 @@ class Requests(Calls):
                 "response_topic": response_topic,
                 "correlation_data": correlation_data,
             }
+            session = self._session
             responses = await self._subscribed(response_topic, timeout)
             future = responses.expect(correlation_data)
             try:
                 code = await self.publish(topic, payload, qos, False, own, timeout=timeout)
                 if code == ReasonCode.NO_MATCHING_SUBSCRIBERS:
                     raise MqttCodeError(f"a request to {topic!r}", code)
-                self._session.begin_awaiting()
+                session.begin_awaiting()
                 try:
                     return await future
                 finally:
-                    self._session.end_awaiting()
+                    session.end_awaiting()
             finally:
                 responses.forget(correlation_data)
                 await self._leave_unused()

@@ -33,7 +33,7 @@ from ._subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from wirekit.protocols.mqtt import (
         ConnAck,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ._connection import Connection
     from ._messages import Consumer
     from ._outgoing import Flow
-    from ._store import SessionStore
+    from ._store import OutgoingEntry, SessionStore
     from ._subscriptions import Answer
 
 __all__ = ["Session"]
@@ -55,7 +55,7 @@ __all__ = ["Session"]
 # How many messages a server gets before it has acknowledged them, where it cannot say how many it
 # wants. It is mosquitto's own default, which loses further ones of QoS 2 (2.0.11), and paho's.
 _WINDOW_OF_3_1_1 = 20
-_WHILE_AWAITING = 4  # times as much is read where an acknowledgement may come behind it
+_WITH_REASON = 5  # bytes of an acknowledgement that gives a reason
 
 
 class Session:
@@ -91,7 +91,7 @@ class Session:
         self._store = store
         ids = PacketIds()
         self.outgoing = Outgoing(ids, store)
-        self.incoming = Incoming(self._send, store)
+        self.incoming = Incoming(self._answer, store)
         self.subscriptions = Subscriptions(
             ids, self._send, self._refused, store, changed=self.router.known
         )
@@ -126,9 +126,19 @@ class Session:
             for entry in unsent:
                 self._store.put_outgoing(entry)
             stored = StoredSession(unsent)
-        self.outgoing.restore(stored.outgoing)
         self.subscriptions.restore(stored.subscriptions)
-        if messages := self.incoming.restore(stored.incoming):
+        self._go_on(stored.outgoing, stored.incoming)
+
+    def inherit(self, older: Session) -> None:
+        """Go on with what an earlier life of the client has left, as if it came from a store."""
+        self.subscriptions.inherit(older.subscriptions)
+        self._go_on(older.outgoing.kept(), older.incoming.kept())
+
+    def _go_on(
+        self, outgoing: Sequence[OutgoingEntry], incoming: Mapping[int, Publish | None]
+    ) -> None:
+        self.outgoing.restore(outgoing)
+        if messages := self.incoming.restore(incoming):
             self.unclaimed.put(messages)
 
     # The connection.
@@ -173,9 +183,21 @@ class Session:
     def _send(self, packet: Packet) -> None:
         if self.connection is None:
             raise connection_error(SocketClosed("there is no connection"), sent=False)
-        if self._version == 4 and isinstance(packet, PubRel | PubComp):
-            packet = type(packet)(packet.packet_id)  # 3.1.1 knows no reason codes
         self.connection.send(packet)
+
+    def _answer(self, packet: PubAck | PubRec | PubRel | PubComp) -> None:
+        """Send the answer to a packet; the connection ends if the server takes none that small."""
+        connection = self.connection
+        if connection is None:
+            return
+        if isinstance(packet, PubRel | PubComp) and (
+            self._version == 4 or connection.codec.peer_maximum_packet_size < _WITH_REASON
+        ):
+            packet = type(packet)(packet.packet_id)  # 3.1.1 knows no reason codes
+        try:
+            connection.send(packet)
+        except LocalProtocolError as error:
+            connection.fail(connection_error(error))
 
     # Sending.
 
@@ -261,7 +283,7 @@ class Session:
     def _pubrec(self, packet: PubRec) -> None:
         answer = self.outgoing.received(packet)
         if answer is not None:
-            self._send(answer)
+            self._answer(answer)
 
     def _disconnect(self, packet: Disconnect) -> None:
         if self.connection is not None:
@@ -357,8 +379,8 @@ class Session:
             return
         pausing = self._full > 0 and (not self._awaiting or self._is_overfull())
         most = self._most_unacknowledged
-        if most is not None and not pausing:
-            most *= _WHILE_AWAITING if self._awaiting else 1
+        # Where somebody waits, packet identifiers and the consumers' bytes are limits enough.
+        if most is not None and not pausing and not self._awaiting:
             pausing = self.incoming.unacknowledged > most
         if pausing != self._pausing:
             self._pausing = pausing

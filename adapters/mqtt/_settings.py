@@ -6,6 +6,7 @@ Source: MQTT 5.0, sections 3.1, 3.2 and 4.12.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,8 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int) or not lowest <= value <= highest:
                 raise AddressError(f"{name} must be a whole number from {lowest} to {highest}")
+        if self.timeout is not None and not _is_time(self.timeout):
+            raise AddressError("timeout must be seconds above 0, or None for no limit")
         for name in _ARGUMENTS:
             if self.version == 5 and name in self.properties:
                 raise AddressError(f"give {name} as an argument of its own, not in properties")
@@ -133,6 +136,10 @@ class Settings:
             properties,
             self.version,
         )
+
+
+def _is_time(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and 0 < seconds < math.inf
 
 
 async def open_connection(

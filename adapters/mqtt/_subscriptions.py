@@ -114,6 +114,13 @@ class Subscriptions:
             self._know(subscription, identifier)
             self._kept.add(subscription.topic_filter)
 
+    def inherit(self, older: Subscriptions) -> None:
+        """Go on with those of an earlier life; whose block has ended, the server is told."""
+        kept, known = older._kept, older._known
+        self.restore(entry for name, entry in known.items() if name in kept)
+        self._stray |= older._stray
+        self._stray |= known.keys() - kept
+
     # Who wants them.
 
     def hold(self, topic_filters: Iterable[str]) -> None:

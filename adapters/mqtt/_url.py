@@ -5,11 +5,22 @@ Sources: the ports that IANA has registered for mqtt and secure-mqtt; RFC 6455 s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from wirekit._errors import AddressError
-from wirekit.sockets import DirectConnector, TCPAddress, UnixAddress, parse_address
+from wirekit.adapters._url import (
+    FLAG,
+    NUMBER,
+    NUMBER_OR_NONE,
+    SECONDS,
+    TEXT,
+    Setting,
+    direct_connector,
+    login,
+    query_settings,
+)
+from wirekit.sockets import TCPAddress, UnixAddress, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,25 +34,35 @@ _WEBSOCKET_PATH = "/mqtt"  # by custom, where a URL has none
 _SUBPROTOCOLS = ("mqtt",)  # [MQTT-6.0.0-3]
 
 _VERSIONS = {"5": 5, "5.0": 5, "4": 4, "3.1.1": 4}
-_TEXT = ("client_id", "overflow", "password", "username")
-_FLAGS = (
-    "automatic_topic_aliases",
-    "clean_start",
-    "follow_server_reference",
-    "manual_acknowledgement",
-)
-_NUMBERS = (
-    "keep_alive",
-    "max_buffered",
-    "maximum_packet_size",
-    "queue_bytes",
-    "queue_size",
-    "receive_maximum",
-    "topic_alias_maximum",
-)
-_NUMBERS_OR_NONE = ("reconnect_attempts", "session_expiry_interval")
-_SECONDS = ("timeout",)
-_KNOWN = sorted((*_TEXT, *_FLAGS, *_NUMBERS, *_NUMBERS_OR_NONE, *_SECONDS, "version"))
+
+
+def _version(text: str) -> int:
+    if text not in _VERSIONS:
+        raise ValueError
+    return _VERSIONS[text]
+
+
+_SETTINGS = {
+    "automatic_topic_aliases": FLAG,
+    "clean_start": FLAG,
+    "client_id": TEXT,
+    "follow_server_reference": FLAG,
+    "keep_alive": NUMBER,
+    "manual_acknowledgement": FLAG,
+    "max_buffered": NUMBER,
+    "maximum_packet_size": NUMBER,
+    "overflow": TEXT,
+    "password": TEXT,
+    "queue_bytes": NUMBER,
+    "queue_size": NUMBER,
+    "receive_maximum": NUMBER,
+    "reconnect_attempts": NUMBER_OR_NONE,
+    "session_expiry_interval": NUMBER_OR_NONE,
+    "timeout": SECONDS,
+    "topic_alias_maximum": NUMBER,
+    "username": TEXT,
+    "version": Setting(_version, f"one of {', '.join(_VERSIONS)}"),
+}
 
 
 class URL(NamedTuple):
@@ -78,11 +99,8 @@ def parse_url(url: str) -> URL:
     if parts.fragment:
         raise AddressError("an MQTT URL has no fragment (#); write # in a password as %23")
     path = _websocket_path(parts) if parts.scheme in ("ws", "wss") else None
-    settings = _query(parts.query) if path is None else {}
-    if parts.username:
-        settings["username"] = unquote(parts.username)
-    if parts.password is not None:
-        settings["password"] = unquote(parts.password)
+    settings = query_settings(parts.query, _SETTINGS, "MQTT") if path is None else {}
+    settings |= login(parts)
     if parts.scheme == "unix":
         return URL(UnixAddress(unquote(parts.path)), False, None, settings)
     if path is None and parts.path.strip("/"):
@@ -100,47 +118,6 @@ def _websocket_path(parts: SplitResult) -> str:
         # More likely the end of a password with a / or ? in it, which would go to the server.
         raise AddressError("in path and query of a WebSocket's URL write @ as %40")
     return path
-
-
-def _query(query: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for name, values in parse_qs(query, keep_blank_values=True).items():
-        value = values[-1]
-        try:
-            if name in _TEXT:
-                settings[name] = value
-            elif name in _FLAGS:
-                settings[name] = _flag(value)
-            elif name == "version":
-                settings[name] = _version(value)
-            elif name in _NUMBERS:
-                settings[name] = int(value)
-            elif name in _NUMBERS_OR_NONE:
-                settings[name] = None if value.lower() == "none" else int(value)
-            elif name in _SECONDS:
-                settings[name] = None if value.lower() == "none" else float(value)
-            else:
-                # Not its name: what stands behind a ? may be part of a password.
-                raise AddressError(f"a setting of the MQTT URL is not one of {', '.join(_KNOWN)}")
-        except ValueError as error:
-            if isinstance(error, AddressError):
-                raise
-            raise AddressError(f"the setting {name} of the MQTT URL is no number") from None
-    return settings
-
-
-def _flag(value: str) -> bool:
-    if value.lower() in ("1", "true", "yes", "y", "t", "on"):
-        return True
-    if value.lower() in ("", "0", "false", "no", "n", "f", "off"):
-        return False
-    raise AddressError("a flag in an MQTT URL is yes or no")
-
-
-def _version(value: str) -> int:
-    if value not in _VERSIONS:
-        raise AddressError(f"the version in an MQTT URL is one of {', '.join(_VERSIONS)}")
-    return _VERSIONS[value]
 
 
 def client_settings(
@@ -172,14 +149,13 @@ def client_settings(
         raise AddressError("tls options need mqtts:// or wss://")
     if headers and websocket_path is None:
         raise AddressError("headers need ws:// or wss://")
-    options: dict[str, Any] = {"connect_timeout": connect_timeout, **(tls or {})}
-    if policy is not None:
-        options["policy"] = policy
-    if connector is not None:
-        options["connector"] = connector
-    if secure:
-        options["secure_transport"] = "on"
-    carrier: Connector = DirectConnector(**cast("Any", options))
+    carrier: Connector = direct_connector(
+        connector=connector,
+        policy=policy,
+        connect_timeout=connect_timeout,
+        secure_transport="on" if secure else "off",
+        tls=tls,
+    )
     if websocket_path is not None:
         # Here, as only WebSockets need wsproto.
         from wirekit.sockets.websocket import WebSocketConnector

@@ -225,6 +225,26 @@ async def test_but_not_for_ever(qos: int) -> None:
 
 
 @pytest.mark.parametrize("qos", [0, 1])
+async def test_who_published_what_expires_need_not_wait_for_a_connection(qos: int) -> None:
+    async with reconnecting() as (client, network, server):
+        network.fail(*[wirekit.ConnectRefused("nobody")] * 1000)
+        server.socket.abort()
+        await eventually(lambda: not client.connected)
+        with pytest.raises(MessageExpired):
+            await client.publish("a", qos=qos, properties={"message_expiry_interval": 0})
+        assert not client.connected
+        assert not len(inside(client)._session.outgoing)
+
+
+@pytest.mark.parametrize("seconds", [-1, 1.5, 1 << 32, 10**400])
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_expiry_intervals_that_are_none(qos: int, seconds: Any) -> None:
+    async with opened() as (client, _):
+        with pytest.raises(wirekit.LocalProtocolError, match="whole number up to 4294967295"):
+            await client.publish("a", qos=qos, properties={"message_expiry_interval": seconds})
+
+
+@pytest.mark.parametrize("qos", [0, 1])
 async def test_messages_that_expire_while_they_wait(
     qos: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -376,6 +376,37 @@ async def test_no_keep_alive(opened: Opened) -> None:
     assert inside(pair.connection)._timer is None
 
 
+@pytest.mark.parametrize("timeout", [0.03, None])
+async def test_without_keep_alive_a_server_that_takes_nothing_is_given_up(
+    opened: Opened, timeout: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wirekit.adapters.mqtt._connection._PATIENCE", 0.03)
+    pair = await opened(timeout=timeout)
+    pair.connection.send_publish(Publish("a", bytes(1_000_000)))
+    with pytest.raises(wirekit.WriteTimeout, match=r"took nothing for 0\.03 s"):
+        await pair.connection.writable()
+
+
+async def test_without_keep_alive_a_server_may_be_slow(opened: Opened) -> None:
+    pair = await opened(timeout=0.05, fragment=10_000, delay=0.002)
+    pair.connection.send_publish(Publish("a", bytes(1_000_000)))
+    assert len((await pair.server.receive(Publish)).payload) == 1_000_000
+    assert pair.connection.error is None
+    assert inside(pair.connection)._write_timer is None
+
+
+async def test_a_server_that_takes_nothing_may_wait_for_us(opened: Opened) -> None:
+    pair = await opened(timeout=0.02)
+    pair.connection.pause_reading()
+    pair.connection.send_publish(Publish("a", bytes(1_000_000)))
+    before = inside(pair.connection)._write_timer
+    await eventually(lambda: inside(pair.connection)._write_timer is not before)
+    assert pair.connection.error is None
+    pair.connection.resume_reading()
+    await pair.gone()
+    assert isinstance(pair.lost[0], wirekit.WriteTimeout)
+
+
 # Closing.
 
 

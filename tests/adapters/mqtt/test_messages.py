@@ -13,16 +13,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.interop.waiting import eventually, turns
 from wirekit import (
+    AddressError,
     BusyError,
     ConnectionLost,
     Error,
-    LocalProtocolError,
     ReadTimeout,
     SocketClosed,
 )
 from wirekit.adapters.mqtt._errors import MqttError
 from wirekit.adapters.mqtt._messages import Callback, Messages, Overflow
-from wirekit.protocols.mqtt import Publish
+from wirekit.protocols.mqtt import Properties, Publish
 
 OVERFLOWS: list[Overflow] = ["drop-oldest", "drop-newest", "error", "wait"]
 
@@ -70,10 +70,10 @@ def end(messages: Messages) -> None:
 class Model:
     """What `Messages` says of itself, in the plainest way."""
 
-    def __init__(self, overflow: Overflow, max_messages: int, max_bytes: int) -> None:
+    def __init__(self, overflow: Overflow, queue_size: int, queue_bytes: int) -> None:
         self.overflow = overflow
-        self.max_messages = max_messages
-        self.max_bytes = max_bytes
+        self.queue_size = queue_size
+        self.queue_bytes = queue_bytes
         self.queue: list[Publish] = []
         self.dropped = 0
         self.full = False
@@ -100,21 +100,21 @@ class Model:
             else:
                 self.dropped += 1
                 self.overflowed |= self.overflow == "error"
-        self.full |= self.size(kept=True) > self.max_bytes or (
+        self.full |= self.size(kept=True) > self.queue_bytes or (
             self.overflow == "wait"
-            and (self.count() >= self.max_messages or self.size(kept=False) >= self.max_bytes)
+            and (self.count() >= self.queue_size or self.size(kept=False) >= self.queue_bytes)
         )
 
     def fits(self, new: Publish) -> bool:
         size = len(new.topic) + len(new.payload)
-        return self.count() < self.max_messages and self.size(kept=False) + size <= self.max_bytes
+        return self.count() < self.queue_size and self.size(kept=False) + size <= self.queue_bytes
 
     def taken(self) -> Publish:
         found = self.queue.pop(0)
         self.full = self.full and (
-            self.count() > self.max_messages // 2
-            or self.size(kept=True) > self.max_bytes // 2
-            or self.size(kept=False) > self.max_bytes // 2
+            self.count() > self.queue_size // 2
+            or self.size(kept=True) > self.queue_bytes // 2
+            or self.size(kept=False) > self.queue_bytes // 2
         )
         return found
 
@@ -124,20 +124,20 @@ class Rules(RuleBasedStateMachine):
 
     @initialize(
         overflow=st.sampled_from(OVERFLOWS),
-        max_messages=st.integers(1, 6),
-        max_bytes=st.integers(1, 40),
+        queue_size=st.integers(1, 6),
+        queue_bytes=st.integers(1, 40),
     )
-    def start(self, overflow: Overflow, max_messages: int, max_bytes: int) -> None:
+    def start(self, overflow: Overflow, queue_size: int, queue_bytes: int) -> None:
         self.acknowledged: list[Publish] = []
         self.full: list[bool] = []
         self.messages = Messages(
-            max_messages=max_messages,
-            max_bytes=max_bytes,
+            queue_size=queue_size,
+            queue_bytes=queue_bytes,
             overflow=overflow,
             on_taken=self.acknowledged.append,
             on_full=self.full.append,
         )
-        self.model = Model(overflow, max_messages, max_bytes)
+        self.model = Model(overflow, queue_size, queue_bytes)
         self.taken: list[Publish] = []
         self.made = 0
 
@@ -181,7 +181,7 @@ TestRules.settings = settings(max_examples=60)
 
 @pytest.mark.parametrize("overflow", ["drop-oldest", "drop-newest", "error"])
 def test_memory_is_bounded(overflow: Overflow) -> None:
-    messages = Messages(max_messages=100, max_bytes=10_000, overflow=overflow)
+    messages = Messages(queue_size=100, queue_bytes=10_000, overflow=overflow)
     for size in range(100):
         messages.put([message(index, size=size) for index in range(10)])
         assert len(messages) <= 100
@@ -202,7 +202,7 @@ def test_more_than_any_receive_maximum_lets_reading_wait(monkeypatch: pytest.Mon
 
 def test_properties_have_bytes_too() -> None:
     full: list[bool] = []
-    messages = Messages(max_bytes=1000, overflow="wait", on_full=full.append)
+    messages = Messages(queue_bytes=1000, overflow="wait", on_full=full.append)
     for properties in (
         {"content_type": "x" * 1000},
         {"response_topic": "x" * 1000},
@@ -215,12 +215,81 @@ def test_properties_have_bytes_too() -> None:
     assert full == [True, False] * 5
     messages.put([Publish("t", properties={"subscription_identifier": [1]})])
     assert full == [True, False] * 5
+    messages.put([Publish("t", properties={"subscription_identifier": [1] * 100})])
+    assert full == [True, False] * 5 + [True]
 
 
-@pytest.mark.parametrize("settings", [{"overflow": "drop"}, {"max_messages": 0}, {"max_bytes": 0}])
-def test_settings_are_checked(settings: dict[str, Any]) -> None:
-    with pytest.raises(LocalProtocolError):
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"overflow": "drop"}, "overflow must be one of drop-oldest, drop-newest, error, wait"),
+        ({"queue_size": 0}, "queue_size must be a whole number of at least 1"),
+        ({"queue_bytes": 0}, "queue_bytes must be a whole number of at least 1"),
+        ({"queue_size": "10"}, "queue_size must be a whole number of at least 1"),
+        ({"queue_bytes": 1e6}, "queue_bytes must be a whole number of at least 1"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(AddressError, match=text):
         Messages(**settings)
+
+
+# What expires.
+
+
+class Clock:
+    """A time that passes when the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("wirekit.adapters.mqtt._messages.monotonic", lambda: self.now)
+
+
+def expiring(name: str, seconds: int | None, qos: int = 0) -> Publish:
+    properties: Properties = {} if seconds is None else {"message_expiry_interval": seconds}
+    return Publish(name, b"", qos, packet_id=1 if qos else None, properties=properties)
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_what_expires_while_it_waits_is_not_handed_out(
+    qos: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    taken: list[str] = []
+    expired: list[str] = []
+    messages = Messages(
+        on_taken=lambda message: taken.append(message.topic),
+        on_expired=lambda message: expired.append(message.topic),
+    )
+    messages.put([expiring("a", 5, qos), expiring("b", None, 1), expiring("c", 9, qos)])
+    messages.put([expiring("d", 5, qos), expiring("e", 6, qos)])
+    clock.now += 5
+    assert [take(messages).topic for _ in range(3)] == ["b", "c", "e"]
+    assert (len(messages), messages.expired, messages.dropped) == (0, 2, 0)
+    assert taken == (["b", "c", "e"] if qos else ["b"])
+    assert expired == (["a", "d"] if qos else [])
+
+
+async def test_who_waits_gets_what_has_no_time_left() -> None:
+    messages = Messages()
+    waiting = asyncio.create_task(messages.get())
+    await turns(2)
+    messages.put([expiring("a", 0)])
+    assert (await waiting).topic == "a"
+
+
+async def test_waiting_goes_on_where_all_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    full: list[bool] = []
+    messages = Messages(overflow="wait", queue_size=2, on_full=full.append)
+    messages.put([expiring("a", 1), expiring("b", 1)])
+    clock.now += 1
+    waiting = asyncio.create_task(messages.get())
+    await eventually(lambda: waiters(messages))
+    assert full == [True, False]
+    messages.put([expiring("c", 1)])
+    assert (await waiting).topic == "c"
+    assert messages.expired == 2
 
 
 def test_repr_shows_no_message() -> None:
@@ -460,7 +529,7 @@ async def test_an_error_reaches_who_waits() -> None:
 
 
 async def test_the_error_of_an_overflow_comes_once_and_it_goes_on() -> None:
-    messages = Messages(max_messages=2, overflow="error")
+    messages = Messages(queue_size=2, overflow="error")
     messages.put(publishes(1, 2, 3, 4) + publishes(5, qos=1))
     assert messages.dropped == 2
     assert names(messages) == ["1", "2", "5"]
@@ -494,7 +563,7 @@ def test_discarded_messages_count_as_taken() -> None:
 @pytest.mark.parametrize("ending", [Messages.discard, end])
 def test_the_end_lets_reading_go_on(ending: Callable[[Messages], None]) -> None:
     full: list[bool] = []
-    messages = Messages(max_messages=1, overflow="wait", on_full=full.append)
+    messages = Messages(queue_size=1, overflow="wait", on_full=full.append)
     messages.put(publishes(1, 2, 3))
     ending(messages)
     names(messages)
@@ -502,7 +571,7 @@ def test_the_end_lets_reading_go_on(ending: Callable[[Messages], None]) -> None:
 
 
 def test_nobody_need_listen() -> None:
-    messages = Messages(max_messages=1, overflow="wait")
+    messages = Messages(queue_size=1, overflow="wait")
     messages.put(publishes(1, 2) + publishes(3, qos=1))
     assert names(messages) == ["1", "2", "3"]
     messages.put(publishes(1, 2) + publishes(3, qos=1))
@@ -566,7 +635,7 @@ def test_a_callback_is_no_coroutine_function() -> None:
     async def function(new: Publish) -> None:
         raise AssertionError
 
-    with pytest.raises(LocalProtocolError, match="plain function"):
+    with pytest.raises(AddressError, match="plain function"):
         Callback(function)
 
 

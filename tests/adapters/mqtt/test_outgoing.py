@@ -243,6 +243,32 @@ async def test_a_refusal_that_nobody_waits_for(told: list[BaseException]) -> Non
     assert [type(error) for error in told] == [MqttCodeError]
 
 
+async def test_what_expires_while_it_waits() -> None:
+    sender = Sender(receive_maximum=1, store=opened_store())
+    sent, waiting = sender.add("a", expiry=5), sender.add("b", expiry=5)
+    for flow in (sent, waiting):
+        sender.outgoing.expire(flow)
+    with pytest.raises(MessageExpired):
+        result(waiting)
+    assert stored(sender) == [(1, 1, "publish")]
+    sender.outgoing.acknowledged(PubAck(1))
+    assert result(sent) is ReasonCode.SUCCESS
+    assert sender.sent() == []
+
+
+async def test_what_is_kept_is_what_a_store_would_have() -> None:
+    sender = Sender(receive_maximum=3, store=opened_store())
+    for name in "abcd":
+        sender.add(name, 2, expiry=60)
+    sender.outgoing.received(PubRec(2))
+    assert sender.outgoing.kept() == entries(sender)
+    assert [entry.stage for entry in entries(sender)] == ["publish", "pubrel", *["publish"] * 2]
+    again = Sender(0)
+    again.outgoing.restore(sender.outgoing.kept())
+    assert again.open() == [PubRel(2)]
+    assert [publish.topic for publish in again.sent()] == ["a", "c", "d"]
+
+
 async def test_who_leaves_takes_along_what_was_not_sent() -> None:
     sender = Sender(receive_maximum=1, store=opened_store())
     sent, waiting = sender.add("a"), sender.add("b")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -265,7 +266,7 @@ async def test_consumers_of_their_own(client: Client) -> None:
 
 
 async def test_a_full_consumer_lets_reading_wait(clients: list[Client]) -> None:
-    client = Client(overflow="wait", max_messages=2)
+    client = Client(overflow="wait", queue_size=2)
     clients.append(client)
     server = await client.connect()
     await server.send(*[message(None, 0)] * 2)
@@ -471,3 +472,36 @@ async def test_a_copy_for_a_plain_subscription_does_not_go_to_another_ones_consu
     await eventually(lambda: len(own) + len(client.messages) == 2)
     assert not (await client.messages.get()).properties
     assert (await own.get()).properties == {"subscription_identifier": identifier}
+
+
+# A server that takes only small packets.
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_acknowledgements_that_just_fit(client: Client, qos: int) -> None:
+    """Without a reason they do; PUBREL and PUBCOMP for nothing lose only that."""
+    server = await client.connect({"maximum_packet_size": 4})
+    await server.send(message(1, qos), PubRel(7), PubRec(8))
+    assert await server.receive(PubComp) == PubComp(7)
+    assert await server.receive(PubRel) == PubRel(8)
+    assert (await client.messages.get()).packet_id == 1
+    assert await server.receive(PubAck if qos == 1 else PubRec)
+    assert client.session.connection is not None
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_acknowledgements_that_do_not_fit(client: Client, qos: int) -> None:
+    """The connection ends; whoever has the message has it nevertheless."""
+    server = await client.connect({"maximum_packet_size": 3})
+    await server.send(message(1, qos), message(2, qos))
+    lost: list[Exception] = []
+    assert client.session.connection is not None
+    client.session.connection.on_lost = partial(note_error, client.session.connection, lost)
+    assert (await client.messages.get()).packet_id == 1
+    assert isinstance(lost[0], wirekit.LocalProtocolError)
+    assert "4 bytes, and 3 are taken [MQTT-3.2.2-15]" in str(lost[0])
+
+
+def note_error(connection: Connection, lost: list[Exception]) -> None:
+    assert connection.error is not None
+    lost.append(connection.error)

@@ -152,6 +152,7 @@ class FakeBroker:
             of the client's that does not come, the test fails.
         fragment: bytes that arrive at the client at a time.
         tcp: whether it is on TCP.
+        high_water_mark: bytes that may be under way in memory, each way.
         stream: what becomes of what it sends.
     """
 
@@ -161,12 +162,14 @@ class FakeBroker:
         *,
         fragment: int | None = None,
         tcp: bool = False,
+        high_water_mark: int = 65536,
         stream: Stream | None = None,
     ) -> None:
         self.peers: list[Peer] = []
         self._play = play
         self._fragment = fragment
         self._tcp = tcp
+        self._high_water_mark = high_water_mark
         self._stream = stream or Stream()
         self._listener: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -175,11 +178,22 @@ class FakeBroker:
     async def __call__(self, address: AddressLike) -> Socket:
         return self.socket()
 
+    @property
+    def address(self) -> str:
+        """Where it listens on TCP."""
+        assert self._listener is not None
+        host, port = self._listener.sockets[0].getsockname()
+        return f"{host}:{port}"
+
     def socket(self) -> Socket:
         """Return a socket to this broker."""
         if self._listener is not None:
-            return connect(self._listener.sockets[0].getsockname())
-        ours, theirs = memory_pair(fragment=self._fragment, allow_half_open=True)
+            return connect(self.address)
+        ours, theirs = memory_pair(
+            fragment=self._fragment,
+            allow_half_open=True,
+            high_water_mark=self._high_water_mark,
+        )
         self._accept(theirs)
         return ours
 

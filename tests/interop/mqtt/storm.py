@@ -1,8 +1,10 @@
 """Publishers and subscribers in bad weather: ``python -m tests.interop.mqtt.storm --seconds 60``.
 
 Every message of QoS 1 has to arrive at least once, every one of QoS 2 exactly once, and no
-publisher may get an error. Nothing is spoilt on the way, for neither TCP nor MQTT would notice;
-test_hostile.py and its like are for that.
+publisher may get an error, whether connections are cut, the broker ends, or bits are turned over on
+the way. The last only below TLS, which notices: what is spoilt between TCP and MQTT is a different
+message that is as good. There no promise can hold but that of a client that stays in order:
+test_corruption.py.
 
 Mosquitto 2.0.11 and paho 2.2.0 themselves break the promise of QoS 2: when a connection is cut
 while they are about to send PUBREL again, they go back to PUBLISH on the next one, although they
@@ -19,14 +21,15 @@ import contextlib
 import random
 import re
 import signal
+import ssl
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -34,11 +37,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tests import servers
+from tests.interop.mqtt.spoilt import spoilt_sessions
 from tests.interop.mqtt.weather import Weather
 from tests.interop.waiting import eventually
-from tests.servers import RunningServer
+from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters.mqtt import MQTT
-from wirekit.sockets import AddressLike, Backoff, DirectConnector
+from wirekit.sockets import Backoff, DirectConnector
 
 Library = Literal["wirekit", "paho"]
 Arrived = Callable[[str, bytes], None]
@@ -56,7 +60,7 @@ class Tally:
     published: dict[int, set[int]] = field(default_factory=lambda: {1: set(), 2: set()})
     arrived: dict[int, Counter[int]] = field(default_factory=lambda: {1: Counter(), 2: Counter()})
     failed: list[BaseException] = field(default_factory=list[BaseException])
-    faults: int = 0
+    faults: int = 0  # connections cut or spoilt
     broker_ends: int = 0
     steps_back: int = 0  # of the broker's and of paho's
 
@@ -87,10 +91,17 @@ class Tally:
         messages = ", ".join(f"{len(self.published[qos])} of QoS {qos}" for qos in (1, 2))
         lost = sum(map(len, self.lost.values()))
         return (
-            f"{self.faults} connections cut, {self.broker_ends} ends of the broker; {messages}; "
-            f"{lost} lost; duplicates: {self.duplicates[1]} of QoS 1, "
+            f"{self.faults} connections cut or spoilt, {self.broker_ends} ends of the broker; "
+            f"{messages}; {lost} lost; duplicates: {self.duplicates[1]} of QoS 1, "
             f"{self.duplicates[2]} of QoS 2 ({self.steps_back} steps back of other peers)"
         )
+
+
+class Where(NamedTuple):
+    """Where the broker is, and whether it is to be reached by TLS."""
+
+    address: tuple[str, int]
+    tls: ssl.SSLContext | None
 
 
 # Both libraries, with the same two things to do. -------------------------------------------------
@@ -105,9 +116,9 @@ def settings_for(version: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def wirekit_subscriber(
-    address: AddressLike, version: int, topic: str, arrived: Arrived
+    where: Where, version: int, topic: str, arrived: Arrived
 ) -> AsyncGenerator[None]:
-    async with wirekit_client(address, version, f"{topic}/in") as client:
+    async with wirekit_client(where, version, f"{topic}/in") as client:
         await client.subscribe(f"{topic}/+", 2)
 
         async def consume() -> None:
@@ -119,10 +130,11 @@ async def wirekit_subscriber(
     await consumer
 
 
-def wirekit_client(address: AddressLike, version: int, client_id: str) -> MQTT:
+def wirekit_client(where: Where, version: int, client_id: str) -> MQTT:
+    tls: Any = {"secure_transport": "on", "ssl_context": where.tls} if where.tls else {}
     return MQTT(
-        connector=DirectConnector(),
-        address=address,
+        connector=DirectConnector(**tls),
+        address=where.address,
         version=version,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         client_id=client_id,
         backoff=Backoff(initial=0.001, maximum=0.02),
@@ -135,16 +147,14 @@ Publish = Callable[[str, bytes, int], Any]
 
 
 @asynccontextmanager
-async def wirekit_publisher(
-    address: AddressLike, version: int, topic: str
-) -> AsyncGenerator[Publish]:
-    async with wirekit_client(address, version, f"{topic}/out") as client:
+async def wirekit_publisher(where: Where, version: int, topic: str) -> AsyncGenerator[Publish]:
+    async with wirekit_client(where, version, f"{topic}/out") as client:
         yield client.publish
 
 
 @asynccontextmanager
 async def paho_client(
-    address: tuple[str, int], version: int, client_id: str, on_message: Any = None, topic: str = ""
+    where: Where, version: int, client_id: str, on_message: Any = None, topic: str = ""
 ) -> AsyncGenerator[paho.Client]:
     protocol = paho.MQTTv5 if version == 5 else paho.MQTTv311
     clean: dict[str, Any] = {} if version == 5 else {"clean_session": False}
@@ -171,7 +181,9 @@ async def paho_client(
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 3600
         more = {"clean_start": False, "properties": properties}
-    client.connect(*address, **more)
+    if where.tls is not None:
+        cast("Any", client).tls_set_context(where.tls)
+    await asyncio.to_thread(client.connect, *where.address, **more)
     client.loop_start()
     try:
         assert await asyncio.to_thread(ready.wait, 20)
@@ -183,18 +195,18 @@ async def paho_client(
 
 @asynccontextmanager
 async def paho_subscriber(
-    address: Any, version: int, topic: str, arrived: Arrived
+    where: Where, version: int, topic: str, arrived: Arrived
 ) -> AsyncGenerator[None]:
     def on_message(client: Any, userdata: Any, message: Any) -> None:
         arrived(message.topic, message.payload)
 
-    async with paho_client(address, version, f"{topic}/in", on_message, f"{topic}/+"):
+    async with paho_client(where, version, f"{topic}/in", on_message, f"{topic}/+"):
         yield
 
 
 @asynccontextmanager
-async def paho_publisher(address: Any, version: int, topic: str) -> AsyncGenerator[Publish]:
-    async with paho_client(address, version, f"{topic}/out") as client:
+async def paho_publisher(where: Where, version: int, topic: str) -> AsyncGenerator[Publish]:
+    async with paho_client(where, version, f"{topic}/out") as client:
 
         async def publish(name: str, payload: bytes, qos: int) -> None:
             info: Any = client.publish(name, payload, qos)
@@ -221,6 +233,7 @@ async def storm(
     seconds: float = 1.0,
     cut_after: int | None = 4000,
     broker_ends: str = "",
+    spoilt: CertificateAuthority | None = None,
     name: str = "storm",
 ) -> Tally:
     """Publish and subscribe while connections are cut; return what became of all.
@@ -234,16 +247,22 @@ async def storm(
         seconds: how long.
         cut_after: bytes at most after which each connection is cut; None: it is not.
         broker_ends: "stop" or "kill" to end and start the broker now and then.
+        spoilt: connections are by TLS, with a certificate of this authority, and a bit below it is
+            turned over where they would be cut.
         name: of the topics and the sessions.
     """
     rng = random.Random(seed)
     tally = Tally()
-    async with (
-        Weather(server, rng) as weather,
-        SUBSCRIBERS[subscriber](weather.address, version, name, tally.note),
-        PUBLISHES[publisher](weather.address, version, name) as publish,
-    ):
+    port = server.tls_port if spoilt else server.port
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        weather = await enter(Weather(server, rng, port=port, spoils=spoilt is not None))
+        where = Where(weather.address, spoilt.client_context() if spoilt else None)
+        await enter(SUBSCRIBERS[subscriber](where, version, name, tally.note))
+        publish = await enter(PUBLISHES[publisher](where, version, name))
         if cut_after is not None:
+            if spoilt:
+                cut_after += 4000  # for the handshake, which is spoilt as well
             weather.lifetime = lambda: rng.randrange(1, rng.choice((300, 1000, cut_after)))
             weather.cut_all()
         weather.rough = True
@@ -346,30 +365,48 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of all together (default: 60)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    kinds: list[dict[str, Any]] = [
-        {"version": version, "publisher": publisher, "subscriber": subscriber, **how}
+    authority = CertificateAuthority()
+    ways: dict[str, dict[str, Any]] = {
+        "connections cut": {},
+        "bits turned over": {"spoilt": authority},
+        "broker stopped": {"broker_ends": "stop"},
+        "broker killed": {"broker_ends": "kill", "cut_after": None},
+    }
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        (how, {"version": version, "publisher": publisher, "subscriber": subscriber, **ways[how]})
         for version in (5, 4)
-        for how in ({}, {"broker_ends": "stop"}, {"broker_ends": "kill", "cut_after": None})
+        for how in ways
         for publisher, subscriber in (
             ("wirekit", "wirekit"),
             ("wirekit", "paho"),
             ("paho", "wirekit"),
         )
-        if publisher == "wirekit" or not how  # paho loses messages when the broker ends
     ]
-    failed = False
-    for number, kind in enumerate(kinds):
-        with servers.mosquitto_server(persistence=True, websocket=False, config=DURABLE) as server:
+    faults, failed = 0, False
+    for number, (how, kind) in enumerate(kinds):
+        seed = options.seed + number
+        with servers.mosquitto_server(
+            persistence=True, websocket=False, tls=authority, config=DURABLE
+        ) as server:
             seconds = options.seconds / len(kinds)
-            seed = options.seed + number
             tally = asyncio.run(storm(server, seed=seed, seconds=seconds, **kind))
-        print(", ".join(f"{key} {value}" for key, value in kind.items()))  # noqa: T201
-        print(f"    {tally}", flush=True)  # noqa: T201
+        faults += tally.faults
+        clients = f"{kind['publisher']} to {kind['subscriber']}, version {kind['version']}"
+        print(f"{how}, {clients}:\n    {tally}", flush=True)  # noqa: T201
         try:
             tally.check(kind["publisher"])
         except AssertionError as error:
             failed = True
             print(f"    WRONG (seed {seed}): {error}", flush=True)  # noqa: T201
+    for version in (5, 4):
+        with servers.mosquitto_server(websocket=False) as server:
+            count = int(options.seconds * 4)
+            found = asyncio.run(
+                spoilt_sessions(server, version=version, seed=options.seed, count=count)
+            )
+        faults += found
+        print(f"bits turned over on plain TCP, version {version}:\n    {found}")  # noqa: T201
+    print(f"{faults} faults in all")  # noqa: T201
     sys.exit(failed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -66,18 +66,25 @@ for function in (websocket, websocket_over_tls, websocket_over_tls_through_memor
     CARRIERS[function.__name__] = function
 
 
-async def speak(client: MQTT, topic: str, *, slowly: bool = False) -> None:
-    """A bit of everything: every QoS, small and large, many at once, cancelled.
+@asynccontextmanager
+async def awake(server: RunningServer) -> AsyncGenerator[None]:
+    """Keep Mosquitto awake: to its WebSockets it looks once a turn, and an idle one takes 0.1 s."""
+    async with MQTT(connect((server.host, server.port))) as client:
 
-    With ``slowly`` as little as shows something: Mosquitto takes up to 0.1 s for each answer that
-    it gives in a WebSocket.
-    """
-    if slowly:
-        await client.subscribe(f"{topic}/+", 2)
-        publishing = [client.publish(f"{topic}/{qos}", bytes(20_000), qos) for qos in range(3)]
-        await asyncio.gather(*publishing)
-        assert {(await client.messages.get(PATIENCE)).qos for _ in range(3)} == {0, 1, 2}
-        return
+        async def speak_on() -> None:
+            while True:
+                await client.publish("awake", qos=1)
+
+        speaking = asyncio.create_task(speak_on())
+        try:
+            yield
+        finally:
+            speaking.cancel()
+            await asyncio.wait([speaking])
+
+
+async def speak(client: MQTT, topic: str) -> None:
+    """A bit of everything: every QoS, small and large, many at once, cancelled."""
     large = bytes(range(256)) * 1000
     await client.subscribe(f"{topic}/+", 2)
     for qos in range(3):
@@ -102,6 +109,7 @@ async def speak(client: MQTT, topic: str, *, slowly: bool = False) -> None:
     await client.unsubscribe(f"{topic}/+")
 
 
+@pytest.mark.usefixtures("sshd")
 @pytest.mark.both_loops
 @pytest.mark.parametrize(
     ("name", "version"),
@@ -118,11 +126,13 @@ async def test_every_carrier(
     mosquitto: RunningServer,
     certificate_authority: CertificateAuthority,
 ) -> None:
-    async with CARRIERS[name](mosquitto, certificate_authority) as way:
+    async with AsyncExitStack() as stack:
+        if name.startswith("websocket"):
+            await stack.enter_async_context(awake(mosquitto))
+        way = await stack.enter_async_context(CARRIERS[name](mosquitto, certificate_authority))
         settings: dict[str, Any] = {**way, "version": version, "timeout": PATIENCE}
         async with MQTT(**settings) as client:
-            slowly = name.startswith("websocket")
-            await speak(client, f"carriers/{next(_numbers)}", slowly=slowly)
+            await speak(client, f"carriers/{next(_numbers)}")
 
 
 @pytest.mark.both_loops
@@ -138,9 +148,11 @@ async def test_every_scheme(
     }
     secure = scheme in ("mqtts", "wss")
     tls: Any = {"ssl_context": certificate_authority.client_context()} if secure else None
-    async with await connect_url(f"{scheme}://127.0.0.1:{ports[scheme]}/", tls=tls) as client:
-        slowly = scheme in ("ws", "wss")
-        await speak(client, f"carriers/{next(_numbers)}", slowly=slowly)
+    async with (
+        awake(mosquitto),
+        await connect_url(f"{scheme}://127.0.0.1:{ports[scheme]}/", tls=tls) as client,
+    ):
+        await speak(client, f"carriers/{next(_numbers)}")
 
 
 @pytest.mark.both_loops

@@ -286,7 +286,9 @@ async def test_silence_at_every_step(version: int) -> None:
 
 
 @VERSIONS
-async def test_a_ping_that_is_not_answered(version: int) -> None:
+async def test_a_ping_that_is_not_answered(version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wirekit.adapters.mqtt._connection._PING_AT", 0.01)
+
     async def play(peer: Peer) -> None:
         await peer.accept()
         await peer.receive(PingReq)

@@ -76,7 +76,9 @@ async def test_a_tiny_maximum_packet_size(most: int) -> None:
         await turns(10)
 
 
-async def test_a_ping_that_does_not_fit() -> None:
+async def test_a_ping_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wirekit.adapters.mqtt._connection._PING_AT", 0.01)
+
     async def play(peer: Peer) -> None:
         await peer.accept({"maximum_packet_size": 1, "server_keep_alive": 1})
         await peer.serve()
@@ -107,7 +109,8 @@ async def test_a_topic_alias_maximum_of_65535() -> None:
 
 
 @pytest.mark.parametrize("ours", [0, 60])
-async def test_the_brokers_keep_alive(ours: int) -> None:
+async def test_the_brokers_keep_alive(ours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wirekit.adapters.mqtt._connection._PING_AT", 0.01)
     pings = 0
 
     async def play(peer: Peer) -> None:

@@ -14,8 +14,8 @@ from wirekit.adapters.mqtt import Properties, Publish, ReasonCode
 from wirekit.protocols.mqtt import Disconnect, Subscribe
 
 VERSIONS = pytest.mark.parametrize("version", [5, 4])
-AT_ONCE = 100  # sessions beside one another
-TIMEOUT = 0.3  # of a client whose broker was made to say less than it should
+AT_ONCE = 300  # sessions beside one another
+TIMEOUT = 0.2  # of a client whose broker was made to say less than it should
 
 
 async def play(peer: Peer) -> None:

@@ -10,6 +10,8 @@ from typing import Self
 
 from tests.servers import RunningServer
 
+_SPOILT = 0.1  # seconds that a connection may have behind a bit that was turned over
+
 
 class Weather:
     """Where connections go through, and how rough it is.
@@ -18,10 +20,13 @@ class Weather:
         server: where to.
         rng: makes the faults.
         lifetime: bytes that a connection may carry, both ways together; None for any number.
+        port: of the server.
         rough: whether data is cut into pieces and held up.
+        spoils: whether a bit of the last byte is turned over, in place of a cut. A connection that
+            does not end by it, as who has a wrong length may wait for more, is cut a bit later.
 
     Attributes:
-        faults: connections cut.
+        faults: connections cut or spoilt.
     """
 
     def __init__(
@@ -30,12 +35,15 @@ class Weather:
         rng: random.Random,
         lifetime: Callable[[], int | None] = lambda: None,
         *,
+        port: int | None = None,
         rough: bool = False,
+        spoils: bool = False,
     ) -> None:
         self.faults = 0
         self.lifetime = lifetime
         self.rough = rough
-        self._server = server
+        self._spoils = spoils
+        self._host, self._port = server.host, port or server.port
         self._rng = rng
         self._moving = asyncio.Event()
         self._moving.set()
@@ -76,9 +84,15 @@ class Weather:
     def _cut(self, writers: tuple[asyncio.StreamWriter, ...]) -> None:
         if writers in self._links:
             self._links.discard(writers)
-            self.faults += 1
+            self.faults += not self._spoils
         for writer in writers:
             writer.transport.abort()
+
+    def _spoilt(self, data: bytes, place: int) -> bytes:
+        self.faults += 1
+        spoilt = bytearray(data)
+        spoilt[place - 1] ^= 1 << self._rng.randrange(8)
+        return bytes(spoilt)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -86,9 +100,7 @@ class Weather:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            there_reader, there = await asyncio.open_connection(
-                self._server.host, self._server.port
-            )
+            there_reader, there = await asyncio.open_connection(self._host, self._port)
         except OSError:
             writer.transport.abort()
             return
@@ -113,7 +125,11 @@ class Weather:
                 await self._moving.wait()
                 if self.rough and self._rng.random() < 0.05:
                     await asyncio.sleep(self._rng.random() * 0.01)
-                if left[0] is not None:
+                if left[0] is not None and self._spoils and left[0] <= len(data):
+                    data = self._spoilt(data, left[0])
+                    left[0] = None
+                    asyncio.get_running_loop().call_later(_SPOILT, self._cut, writers)
+                elif left[0] is not None:
                     data = data[: left[0]]
                     left[0] -= len(data)
                 writer.write(data)
