@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import inspect
 from collections.abc import Callable
-from typing import Any, Self, cast
+from typing import Any, cast
 
-import wirekit
-from tests.interop.redis.helpers import Client, eventually, new_client
+from tests.interop import fake_server
+from tests.interop.fake_server import Cut as Cut
+from tests.interop.redis.helpers import Client, new_client
 from wirekit.protocols.resp import Codec, SimpleString, encode
-from wirekit.sockets import AddressLike, Socket, memory_pair
+from wirekit.sockets import Socket
 
 Command = list[bytes]
 Answer = Callable[[Command], Any]
@@ -24,15 +23,7 @@ def echo_server(command: Command) -> bytes:
     return encode(command[-1])
 
 
-class Cut:
-    """Where a session ends: after so many bytes from the server, in order or by a reset."""
-
-    def __init__(self, after: int, *, reset: bool) -> None:
-        self.left = after
-        self.reset = reset
-
-
-class FakeServer:
+class FakeServer(fake_server.FakeServer):
     """A server in memory; it is the connector that leads to itself.
 
     Args:
@@ -51,25 +42,10 @@ class FakeServer:
         fragment: int | None = None,
         cut: Cut | None = None,
     ) -> None:
+        super().__init__(fragment=fragment, cut=cut)
         self.received: list[Command] = []
-        self.sockets: list[Socket] = []  # the server's ends
-        self.cut = cut
         self._answer = answer
         self._opening = opening or _usual_opening
-        self._fragment = fragment
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __call__(self, address: AddressLike) -> Socket:
-        return self.socket()
-
-    def socket(self) -> Socket:
-        """Return a socket to this server."""
-        ours, theirs = memory_pair(fragment=self._fragment, allow_half_open=True)
-        self.sockets.append(theirs)
-        task = asyncio.create_task(self._serve(theirs))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return ours
 
     def client(self, **settings: Any) -> Client:
         """Return a client that comes back."""
@@ -79,59 +55,22 @@ class FakeServer:
         """Return a client that does not come back."""
         return new_client(self.socket(), **settings)
 
-    async def write(self, data: bytes) -> None:
-        """Send something of the server's own accord; it arrives as one chunk."""
-        await self.sockets[-1].write(data)
-
-    async def aclose(self) -> None:
-        for socket in self.sockets:
-            socket.abort()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        task.result()  # a mistake in the test itself
-
-    async def _serve(self, socket: Socket) -> None:
+    async def serve(self, socket: Socket) -> None:
+        """Answer commands until the client or the cut ends it."""
         codec = Codec()
         opened = self._opening is not _usual_opening  # an opening ends with a PING
-        with contextlib.suppress(wirekit.TransportError):
-            while data := await socket.read():
-                for command in cast("list[Command]", codec.receive_data(data)):
-                    reply: Any = self._opening(command)
-                    if command == [b"PING"] and not opened:
-                        opened, reply = True, PONG
-                    if reply is None:
-                        self.received.append(command)
-                        reply = self._answer(command)
-                    if inspect.isawaitable(reply):
-                        reply = await reply
-                    if not await self._write(socket, reply):
-                        return
-            await socket.close()
-
-    async def _write(self, socket: Socket, reply: bytes) -> bool:
-        if self.cut is not None:
-            reply = reply[: self.cut.left]
-            self.cut.left -= len(reply)
-        if reply:
-            await socket.write(reply)
-        if self.cut is None or self.cut.left:
-            return True
-        if self.cut.reset:
-            transport = cast("Any", socket)._transport
-            await eventually(lambda: not transport.get_write_buffer_size())  # a reset overtakes it
-            socket.abort()
-        else:
-            await socket.close()
-        return False
+        while data := await socket.read():
+            for command in cast("list[Command]", codec.receive_data(data)):
+                reply: Any = self._opening(command)
+                if command == [b"PING"] and not opened:
+                    opened, reply = True, PONG
+                if reply is None:
+                    self.received.append(command)
+                    reply = self._answer(command)
+                if inspect.isawaitable(reply):
+                    reply = await reply
+                if not await self.reply(socket, reply):
+                    return
 
 
 def _usual_opening(command: Command) -> bytes | None:

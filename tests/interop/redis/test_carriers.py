@@ -91,6 +91,7 @@ async def speak(client: Client, name: str) -> None:
     assert await client.ping() is True
 
 
+@pytest.mark.usefixtures("sshd")
 @pytest.mark.both_loops
 @pytest.mark.parametrize("name", CARRIERS)
 async def test_every_carrier(
