@@ -235,6 +235,13 @@ def postgres18() -> Iterator[RunningServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def postgres18_tls(certificate_authority: CertificateAuthority) -> Iterator[RunningServer]:
+    """A PostgreSQL 18 server for the whole run, with TLS, and OAuth for ``oauth_user``."""
+    with servers.postgres_server(major=18, tls=certificate_authority, oauth=True) as server:
+        yield server
+
+
 @pytest.fixture(scope="session", params=["postgres15", "postgres18"])
 def postgres(request: pytest.FixtureRequest) -> RunningServer:
     """PostgreSQL 15 and 18 in turn."""

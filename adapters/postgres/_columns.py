@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from wirekit.protocols.postgres import (
     ColumnReader,
     DescribedRowReader,
-    Record,
     TransactionStatus,
     new_column,
 )
@@ -15,7 +14,7 @@ from wirekit.protocols.postgres import (
 from ._column_formats import COLUMN_FORMATS
 from ._results import rows_of
 from ._session import Session
-from ._statements import Statement
+from ._statements import BorrowedStatement
 from .exceptions import (
     InterfaceError,
     InvalidCachedStatementError,
@@ -25,17 +24,10 @@ from .exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from wirekit.protocols.postgres import (
-        Column,
-        ExtendedQuery,
-        Message,
-        RowDescription,
-        RowSink,
-        TypeCodec,
-    )
+    from wirekit.protocols.postgres import Column, RowDescription, RowSink, TypeCodec
 
     from ._column_formats import ColumnFormat, Columns
-
+    from ._statements import Statement
 
 __all__ = ["ColumnQueries"]
 
@@ -126,7 +118,7 @@ class ColumnQueries(Session):
         return _ColumnStatement(statement, parameters, find_codecs, made.kinds)
 
 
-class _ColumnStatement(Statement):
+class _ColumnStatement(BorrowedStatement):
     """The same statement, run for columns whatever else it is asked for."""
 
     def __init__(
@@ -136,26 +128,15 @@ class _ColumnStatement(Statement):
         find_codecs: Callable[[Sequence[Column]], list[TypeCodec]],
         kinds: frozenset[str],
     ) -> None:
-        types, columns = statement.parameter_types, statement.columns
-        super().__init__(statement.name, statement.query, types, parameters, columns, find_codecs)
+        super().__init__(statement, parameters, find_codecs)
         self._kinds = kinds
 
-    def portal(
-        self,
-        values: Sequence[Any],
-        sink: RowSink | None,
-        max_rows: int = 0,
-        record_class: type[Record] = Record,
-        *,
-        sync: bool = True,
-    ) -> Sequence[Message | ExtendedQuery]:
+    def _sink(self, sink: RowSink | None) -> RowSink | None:
         if not self.columns:
-            sink = None
-        elif self.name:
-            sink = self._reader(self.columns)
-        else:
-            sink = DescribedRowReader(self._reader_as_described)
-        return super().portal(values, sink, max_rows, record_class, sync=sync)
+            return None
+        if self.name:
+            return self._reader(self.columns)
+        return DescribedRowReader(self._reader_as_described)
 
     def _reader(self, columns: Sequence[Column]) -> ColumnReader:
         codecs = self._find_codecs(columns)

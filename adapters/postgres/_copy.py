@@ -20,6 +20,7 @@ from .exceptions import InternalClientError, UnsupportedServerFeatureError
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
+    from contextlib import AbstractAsyncContextManager
     from typing import Protocol, Unpack
 
     from wirekit.protocols._buffer import Buffer
@@ -239,7 +240,7 @@ class Copying(CopyGuard):
         self._check_where(where)
         name = table(table_name, schema_name)
         columns = columns and tuple(columns)
-        async with self._limited(timeout):
+        async with self._limited(timeout), self._table_held():
             found = (await self._describe_anew(described(name, columns))).columns
             codecs = [
                 _binary_codec(self._parameter_codec(column.type), column, "encoder")
@@ -343,15 +344,22 @@ class Copying(CopyGuard):
     async def _begin_records(
         self, statement: str, description: str, record_class: type[Record] | None
     ) -> CopyOut:
-        columns = (await self._describe_anew(description)).columns
-        codecs = [_binary_codec(self._codec(column.type), column, "decoder") for column in columns]
-        keys = RecordKeys([column.name for column in columns])
-        sink = CopyRows(keys, codecs, record_class or self._record_class)
-        copying = CopyOut(statement, sink, len(columns))
-        await copying.begin(self._begin_alone)
+        async with self._table_held():
+            columns = (await self._describe_anew(description)).columns
+            codecs = [_binary_codec(self._codec(each.type), each, "decoder") for each in columns]
+            keys = RecordKeys([column.name for column in columns])
+            sink = CopyRows(keys, codecs, record_class or self._record_class)
+            copying = CopyOut(statement, sink, len(columns))
+            await copying.begin(self._begin_alone)
         return copying
 
     # What COPY needs
+
+    def _table_held(self) -> AbstractAsyncContextManager[None]:
+        """Keep others away, who might change the table between its description and its COPY."""
+        self._check_open()
+        self._refuse_in_pipeline()
+        return self._ownership.holding()
 
     async def _describe_anew(self, query: str) -> Statement:
         # Always anew: another session may have changed the table since.

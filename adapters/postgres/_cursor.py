@@ -158,8 +158,9 @@ class Portal:
         name = f"wirekit_portal_{next(self._access.numbers)}"
         messages: list[Message] = statement.bind(name, self._args)
         sink: RowSink | None = statement.reader(record_class)
-        if not statement.name:
-            # It is parsed anew, and its columns may have changed since they were described.
+        parsed_anew = not statement.name  # now: it may leave the cache while we wait
+        if parsed_anew:
+            # Its columns may have changed since they were described.
             messages.append(Describe("P", name))
             sink = DescribedRowReader(statement.described(record_class))
         if max_rows:
@@ -171,7 +172,7 @@ class Portal:
             self.close()
             raise
         self._sink = sink
-        if not statement.name:
+        if parsed_anew:
             self._sink = None
             for event in events:
                 if isinstance(event, RowDescription):

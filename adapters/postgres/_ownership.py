@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from copy import copy
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .exceptions import InterfaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
 __all__ = ["Hold", "Ownership"]
 
@@ -200,6 +201,15 @@ class Ownership:
         if self._waiters:
             hold.watch(self.wake)
         return hold
+
+    @asynccontextmanager
+    async def holding(self) -> AsyncGenerator[None]:
+        """Wait for the connection, and have it while the block lasts."""
+        hold = await self.take()
+        try:
+            yield
+        finally:
+            self.release(hold)
 
     def release(self, hold: Hold) -> None:
         """Give the connection back; a second time does nothing."""

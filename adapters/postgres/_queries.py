@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from wirekit.protocols.postgres import (
@@ -105,15 +106,19 @@ class Queries(Session):
     async def _many(
         self, query: str, args: Iterable[Sequence[Any]], record_class: type[Record] | None
     ) -> list[Any]:
-        statement = self._statements.get(query) or await self._prepare(query)
-        try:
-            return await self._run_many(statement, args, record_class)
-        except PostgresError as error:
-            stale = self._drop_stale(statement, error)
-            again = stale and self._open_connection.status is TransactionStatus.IDLE
-            if not again or iter(args) is args:  # some of the arguments would be lacking
-                raise
-        return await self._run_many(await self._prepare(query), args, record_class)
+        self._check_open()
+        self._refuse_in_pipeline()
+        # Nobody is to change a table between the description of its columns and their rows.
+        async with self._ownership.holding():
+            statement = self._statements.get(query) or await self._prepare(query)
+            try:
+                return await self._run_many(statement, args, record_class)
+            except PostgresError as error:
+                stale = self._drop_stale(statement, error)
+                again = stale and self._open_connection.status is TransactionStatus.IDLE
+                if not again or iter(args) is args:  # some of the arguments would be lacking
+                    raise
+            return await self._run_many(await self._prepare(query), args, record_class)
 
     async def _run_many(
         self,
@@ -129,6 +134,8 @@ class Queries(Session):
         hold = await self._ownership.take(exclusive=True)
         try:
             connection = await self._writable()
+            # It may leave the cache before the last batch; the server has it until the Sync.
+            statement = copy(statement)
             first = statement.many(rows, sink, _BATCH)
             if not first.count:
                 return []

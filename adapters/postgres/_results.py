@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 Results = CommandComplete | PortalSuspended | EmptyQueryResponse
+_WITH_ROWS = (CommandComplete, PortalSuspended)
 
 
 def copy_error() -> InterfaceError:
@@ -64,7 +65,7 @@ def rows_of(event: Results) -> list[Any]:
 
 def checked_result(event: Event | None) -> Results:
     """Return the event that ended an execution; raise what a decoder of its rows raised."""
-    if isinstance(event, CommandComplete | PortalSuspended):
+    if isinstance(event, _WITH_ROWS):
         if event.error is not None:
             raise decoding_error(event.error)
         return event

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         TypeCodec,
     )
 
-__all__ = ["Statement", "StatementCache", "check_record_class"]
+__all__ = ["BorrowedStatement", "Statement", "StatementCache", "check_record_class"]
 
 
 class Statement:
@@ -176,6 +176,37 @@ class Statement:
 
     def __repr__(self) -> str:
         return f"<Statement {self.name!r}>"
+
+
+class BorrowedStatement(Statement):
+    """A statement of the cache with other codecs; parsed anew once the server has forgotten it."""
+
+    def __init__(
+        self,
+        lender: Statement,
+        parameters: Sequence[TypeCodec],
+        codecs: Callable[[Sequence[Column]], list[TypeCodec]],
+    ) -> None:
+        types, columns = lender.parameter_types, lender.columns
+        super().__init__(lender.name, lender.query, types, parameters, columns, codecs)
+        self._lender = lender
+
+    def portal(
+        self,
+        values: Sequence[Any],
+        sink: RowSink | None,
+        max_rows: int = 0,
+        record_class: type[Record] = Record,
+        *,
+        sync: bool = True,
+    ) -> Sequence[Message | ExtendedQuery]:
+        if self._lender.closed and not self.closed:
+            self.leave()
+        return super().portal(values, self._sink(sink), max_rows, record_class, sync=sync)
+
+    def _sink(self, sink: RowSink | None) -> RowSink | None:
+        """Return what takes the rows in place of ``sink``."""
+        return sink
 
 
 def check_record_class(record_class: type[Any]) -> None:

@@ -8,8 +8,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+from tests.interop.ssh.sessions import running
 from tests.interop.tunnel import Tunnel
-from tests.servers import CertificateAuthority, RunningServer
+from tests.servers import CertificateAuthority, RunningServer, running_servers
+from wirekit.adapters.ssh import SSH
 from wirekit.sockets import DirectConnector, SecureTransport, connect
 
 # What a client is to be made with: ``socket``, or ``connector`` and ``address``.
@@ -123,3 +125,37 @@ async def transport(server: RunningServer, authority: CertificateAuthority) -> A
     loop = asyncio.get_running_loop()
     made, _ = await loop.create_connection(asyncio.Protocol, *address_of(server))
     yield {"socket": made}
+
+
+def through_sshd() -> SSH:
+    """Return a client of the server that the fixture ``sshd`` runs."""
+    sshd = next(server for server in running_servers if server.name == "sshd")
+    return running("openssh", sshd).client()
+
+
+@carrier
+@asynccontextmanager
+async def ssh(server: RunningServer, authority: CertificateAuthority) -> AsyncGenerator[Way]:
+    async with through_sshd() as client:
+        yield {"connector": client.connector(), "address": address_of(server)}
+
+
+@carrier
+@asynccontextmanager
+async def unix_through_ssh(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Way]:
+    async with through_sshd() as client:
+        yield {"connector": client.connector(), "address": str(server.unix_path)}
+
+
+@carrier
+@asynccontextmanager
+async def tls_through_ssh(
+    server: RunningServer, authority: CertificateAuthority
+) -> AsyncGenerator[Way]:
+    async with through_sshd() as client:
+        connector = client.connector(
+            secure_transport=secure_transport(server), ssl_context=authority.client_context()
+        )
+        yield {"connector": connector, "address": tls_address(server)}

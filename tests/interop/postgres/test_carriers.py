@@ -134,6 +134,7 @@ async def speak(db: Postgres, *, cancels: bool) -> None:
     assert await heard.get() == "text"
 
 
+@pytest.mark.usefixtures("sshd")
 @pytest.mark.both_loops
 @pytest.mark.parametrize("name", CARRIERS)
 async def test_every_carrier(
