@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .servers import RunningServer
 
 ROOT = Path(__file__).parent.parent
-ADAPTERS = ("redis", "postgres", "mqtt", "smtp")
+ADAPTERS = ("redis", "postgres", "mqtt", "smtp", "ssh")
 # What stands in the pages for a real server's address, by the fixture that runs the server.
 ADDRESSES: dict[str, dict[str, str]] = {
     "redis_server": {
@@ -30,6 +30,13 @@ ADDRESSES: dict[str, dict[str, str]] = {
     },
     "smtp_sink": {"localhost:2525": "127.0.0.1:{port}"},
     "mosquitto": {"localhost:1883": "127.0.0.1:{port}"},
+    "sshd": {
+        "localhost:2222": "127.0.0.1:{port}",
+        "grace@": "wirekit@",
+        '"grace"': '"wirekit"',
+        "id_ed25519": "{directory}/user_ed25519",
+        "our_known_hosts": "{directory}/known_hosts",
+    },
 }
 PAGES = ["README.md", *(f"docs/{name}.md" for name in ("sockets", *ADAPTERS))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -58,7 +65,7 @@ def _addressed(source: str, request: pytest.FixtureRequest) -> str:
         for shown, real in addresses.items():
             if shown in source:
                 server: RunningServer = request.getfixturevalue(fixture)
-                source = source.replace(shown, real.format(port=server.port))
+                source = source.replace(shown, real.format(port=server.port, directory=server.directory))
     return source
 
 

@@ -32,7 +32,7 @@ from wirekit._errors import (
 )
 from wirekit.protocols.ssh import DisconnectReason, HostKey, SSHProtocolError
 
-from ._errors import connection_error
+from ._errors import DisconnectError, connection_error
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -366,7 +366,7 @@ class Connection(asyncssh.SSHClientConnection):
 
     def _ended(self) -> Error:
         if self._dismissed:
-            return ConnectionLost(f"{self._peer()} said good-bye")
+            return DisconnectError(f"{self._peer()} said good-bye")
         return SocketClosed(f"the connection to {self._peer()} was closed on this side")
 
     def _ours(self, error: Exception) -> Exception:

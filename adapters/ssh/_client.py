@@ -203,6 +203,14 @@ class SSH(Sessions):
         """Whether there is a connection that can be used at once."""
         return self._current is not None and self._current.is_usable
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what is known of the connection: ``"username"``, ``"send_cipher"``, ….
+
+        Raises:
+            SocketClosed: there is none yet.
+        """
+        return self.connection.get_extra_info(name, default)
+
     def connector(self, **options: Any) -> SSHConnector:
         """Return a connector: its sockets are connections that this server makes.
 

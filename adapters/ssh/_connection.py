@@ -31,6 +31,7 @@ from wirekit.protocols.ssh import (
 )
 
 from ._errors import DisconnectError, HostKeyError, SSHTimeoutError, connection_error
+from ._exchanges import Exchanges
 from ._inbox import Inbox
 from ._outbox import Outbox
 
@@ -50,8 +51,6 @@ _HIGH_WATER, _LOW_WATER = 262144, 65536  # bytes received that nobody has taken
 # What a peer may send before it takes part in a key exchange; reading goes on until then.
 _MAX_BEFORE_KEXINIT = 16 * 1024 * 1024
 _MAX_ANSWERS = 1024 * 1024  # bytes of answers that it does not take
-_MAX_IDLE_EXCHANGES = 8  # that it begins one after the other
-_IDLE = 60.0  # seconds in which those count
 _LINGER = 1.0  # seconds in which a peer can read why we go
 
 
@@ -97,7 +96,6 @@ class Connection(asyncio.BufferedProtocol):
         self._codec = codec
         self._verify = verify
         self._timeout = timeout
-        self._rekey_interval = rekey_interval
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()  # no byte can come any more
         self._waiters: deque[asyncio.Future[None]] = deque()  # until keys or the peer are ready
@@ -106,12 +104,13 @@ class Connection(asyncio.BufferedProtocol):
         self._outbox: Outbox
         self._answers = 0  # bytes of answers while the peer took none
         self._paused = False
-        self._exchanges = 0  # that have ended
-        self._is_ours = True  # we began the present exchange
-        self._idle_exchanges = 0
-        self._last_exchange = 0.0
-        self._deadline: asyncio.TimerHandle | None = None
-        self._rekey_timer: asyncio.TimerHandle | None = None
+        self._exchanges = Exchanges(
+            self._loop,
+            timeout,
+            rekey_interval,
+            on_late=self._exchange_is_late,
+            on_due=self._exchange_is_due,
+        )
         self._linger: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         socket.attach(self)
@@ -150,7 +149,9 @@ class Connection(asyncio.BufferedProtocol):
         except LocalProtocolError as error:
             raise connection_error(error) from None
         self._outbox.put(pieces)
-        self._idle_exchanges = 0
+        self._exchanges.has_data()
+        if self._codec.state is State.CLOSED:
+            self._leave(self._closed_here())  # the last was a good-bye
         self._after()
 
     async def rekey(self, algorithms: Algorithms | None = None) -> None:
@@ -163,10 +164,10 @@ class Connection(asyncio.BufferedProtocol):
             await self.ready()
         elif self.error is not None:
             raise connection_error(self.error)
-        exchanges = self._exchanges
+        count = self._exchanges.count
         if self._codec.state is State.OPEN:
             self._begin_exchange(algorithms)
-        while self._exchanges == exchanges and self.error is None:
+        while self._exchanges.count == count and self.error is None:
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._waiters.append(waiter)
             await waiter
@@ -175,11 +176,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin_exchange(self, algorithms: Algorithms | None = None) -> None:
         self._codec.rekey(algorithms)
-        self._is_ours = True
+        self._exchanges.is_ours = True
         self._after()
 
-    def _rekey_is_due(self) -> None:
-        self._rekey_timer = None
+    def _exchange_is_due(self) -> None:
         if self._codec.state is State.OPEN:
             self._begin_exchange()
 
@@ -273,7 +273,7 @@ class Connection(asyncio.BufferedProtocol):
                     raise AssertionError(f"{type(event).__name__} is no event")
 
     def _take_packet(self, received: Received) -> None:
-        self._idle_exchanges = 0
+        self._exchanges.has_data()
         self._inbox.put(received)
 
     def _take_extensions(self, message: ExtInfo) -> None:
@@ -284,17 +284,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def _take_kexinit(self, message: KexInit) -> None:
         self.kexinit = message
-        if self._is_ours:
-            return
-        now = self._loop.time()
-        is_soon = now - self._last_exchange < _IDLE
-        self._idle_exchanges = self._idle_exchanges + 1 if is_soon else 0
-        self._last_exchange = now
-        if self._idle_exchanges > _MAX_IDLE_EXCHANGES:
+        if self._exchanges.peer_takes_part():
             self._fail(RemoteProtocolError("one key exchange after the other, and nothing between"))
 
     def _take_keys(self, event: KeyExchanged) -> None:
-        self.exchanged = event
+        before, self.exchanged = self.exchanged, event
+        if before is not None and before.host_key == event.host_key:
+            return  # the codec has accepted it by itself
         try:
             self._verify(event.host_key)
         except Error as error:
@@ -359,32 +355,19 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._codec.needs_rekey:
             self._codec.rekey()
-            self._is_ours = True
+            self._exchanges.is_ours = True
         data = self._codec.data_to_send()
         if data:
             if self._outbox.is_congested:
                 self._answers += len(data)
             self._outbox.put([data])
-        if self._codec.state is State.OPEN:
-            if self._deadline is not None:
-                self._exchange_ended(self._deadline)
-        elif self._deadline is None:
-            self._deadline = self._loop.call_later(self._timeout, self._exchange_is_late)
+        if self._codec.state is not State.OPEN:
+            self._exchanges.going_on()
+        elif self._exchanges.ended():
+            self._wake()
         self._update_reading()
 
-    def _exchange_ended(self, deadline: asyncio.TimerHandle) -> None:
-        deadline.cancel()
-        self._deadline = None
-        self._exchanges += 1
-        self._is_ours = False
-        if self._rekey_timer is not None:
-            self._rekey_timer.cancel()
-        if self._rekey_interval is not None:
-            self._rekey_timer = self._loop.call_later(self._rekey_interval, self._rekey_is_due)
-        self._wake()
-
     def _exchange_is_late(self) -> None:
-        self._deadline = None
         step = "identify itself" if self.identified is None else "exchange keys"
         late = SSHTimeoutError(f"{self.peer} did not {step} within {self._timeout} s")
         self._fail(late, DisconnectReason.KEY_EXCHANGE_FAILED)
@@ -431,7 +414,12 @@ class Connection(asyncio.BufferedProtocol):
             self._disconnect(error, reason, said)
 
     def _disconnect(self, error: Exception, reason: int, text: str) -> None:
-        self._outbox.put(self._codec.send_buffers(Disconnect(reason, text)))
+        if self._codec.state is not State.CLOSED:
+            self._outbox.put(self._codec.send_buffers(Disconnect(reason, text)))
+        self._leave(error)
+
+    def _leave(self, error: Exception) -> None:
+        """End our direction, behind the good-bye, and wait a little for the peer to end its."""
         self._end(error)
         # Closing while bytes of the peer are unread would take from it what it has not read yet.
         if self._transport.is_closing():
@@ -445,9 +433,7 @@ class Connection(asyncio.BufferedProtocol):
     def _end(self, error: Exception) -> None:
         """Let everybody who waits have the error."""
         self.error = error
-        for timer in (self._deadline, self._rekey_timer):
-            if timer is not None:
-                timer.cancel()
+        self._exchanges.close()
         self._outbox.close()
         self._wake()
         self._inbox.wake()

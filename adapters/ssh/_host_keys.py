@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import asyncssh
 
 from wirekit._errors import AddressError
-from wirekit.protocols.ssh import HostKey, SSHProtocolError, check_host_certificate
+from wirekit.protocols.ssh import (
+    Algorithms,
+    HostKey,
+    SSHProtocolError,
+    check_host_certificate,
+)
 from wirekit.sockets import TCPAddress, parse_address
 
 from ._errors import HostKeyError
@@ -30,7 +35,13 @@ if TYPE_CHECKING:
     PublicKeyArgument = str | bytes | asyncssh.SSHKey | HostKey
     VerifyHostKey = Callable[[str, int, HostKey], bool]
 
-__all__ = ["DEFAULT_PORT", "HostKeyVerification", "TrustedKeys", "host_and_port"]
+__all__ = [
+    "DEFAULT_PORT",
+    "HostKeyVerification",
+    "TrustedKeys",
+    "host_and_port",
+    "in_openssh_order",
+]
 
 DEFAULT_PORT = 22
 """Of SSH."""
@@ -215,6 +226,16 @@ def host_and_port(remote_address: str, host: str | None, port: int | None) -> tu
     if isinstance(address, TCPAddress):
         return address.server_name, address.port if port is None else port
     return "", DEFAULT_PORT if port is None else port
+
+
+def in_openssh_order(algorithms: Sequence[str]) -> list[str]:
+    """Return host key algorithms in OpenSSH's order of preference, without those with SHA-1.
+
+    Those that OpenSSH has not come last.
+    """
+    order = {name: rank for rank, name in enumerate(Algorithms().server_host_key_algorithms)}
+    kept = [name for name in algorithms if name.removesuffix(_CERTIFICATE) != "ssh-rsa"]
+    return sorted(kept, key=lambda name: order.get(name, len(order)))
 
 
 def _listed(known_hosts: object) -> list[str] | asyncssh.SSHKnownHosts:

@@ -6,11 +6,12 @@ draft-ietf-secsh-scp-sftp-ssh-uri-04, §3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from wirekit._errors import AddressError
-from wirekit.sockets import DirectConnector, TCPAddress, parse_address
+from wirekit.adapters._url import direct_connector, login
+from wirekit.sockets import TCPAddress, parse_address
 
 if TYPE_CHECKING:
     from wirekit.sockets import Address, Connector, Policy
@@ -55,12 +56,7 @@ def parse_url(url: str) -> URL:
         )
     if not host:
         raise AddressError("an SSH URL names a host")
-    settings = {}
-    if parts.username:
-        settings["username"] = unquote(parts.username)
-    if parts.password is not None:
-        settings["password"] = unquote(parts.password)
-    return URL(TCPAddress(unquote(host), _PORT if port is None else port), settings)
+    return URL(TCPAddress(unquote(host), _PORT if port is None else port), {**login(parts)})
 
 
 def client_settings(
@@ -76,10 +72,5 @@ def client_settings(
         AddressError: it is none, or an option does not fit.
     """
     address, settings = parse_url(url)
-    options: dict[str, Any] = {"connect_timeout": connect_timeout}
-    if policy is not None:
-        options["policy"] = policy
-    if connector is not None:
-        options["connector"] = connector
-    direct = DirectConnector(**cast("Any", options))
+    direct = direct_connector(connector=connector, policy=policy, connect_timeout=connect_timeout)
     return {"connector": direct, "address": address, **settings}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import socket as stdlib_socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -185,30 +185,27 @@ class Workshop:
 
     async def make(self, carrier: str, **options: Any) -> Pair:
         """Return an open pair of the carrier."""
-        pair = await CARRIERS[carrier](self, **options)
+        pair = await CARRIERS[carrier](self)(**options)
         for end in pair:
             await end.opened
         return pair
 
 
-CARRIERS: dict[str, Callable[..., Awaitable[Pair]]] = {
-    "memory": Workshop.memory,
-    "memory byte by byte": lambda make, **options: make.memory(fragment=1, **options),
-    "tcp": Workshop.tcp,
-    "unix": Workshop.unix,
-    "tls": lambda make, **options: make.tls(make.tcp, **options),
-    "starttls": Workshop.starttls,
-    "tls in tls": lambda make, **options: make.tls(lambda: make.tls(make.tcp), **options),
-    "tls in tls in memory": (
-        lambda make, **options: make.tls(lambda: make.tls(make.memory), **options)
-    ),
-    "websocket": lambda make, **options: make.websocket(make.tcp, **options),
-    "websocket in tls": (
-        lambda make, **options: make.websocket(lambda: make.tls(make.tcp), **options)
-    ),
-    "ssh": lambda make, **options: make.ssh(make.tcp, **options),
-    "ssh at both ends": Workshop.ssh_at_both_ends,
-    "tls in ssh": lambda make, **options: make.tls(lambda: make.ssh(make.tcp), **options),
+# What makes a pair, in a workshop.
+CARRIERS: dict[str, Callable[[Workshop], Callable[..., Awaitable[Pair]]]] = {
+    "memory": lambda make: make.memory,
+    "memory byte by byte": lambda make: partial(make.memory, fragment=1),
+    "tcp": lambda make: make.tcp,
+    "unix": lambda make: make.unix,
+    "tls": lambda make: partial(make.tls, make.tcp),
+    "starttls": lambda make: make.starttls,
+    "tls in tls": lambda make: partial(make.tls, partial(make.tls, make.tcp)),
+    "tls in tls in memory": lambda make: partial(make.tls, partial(make.tls, make.memory)),
+    "websocket": lambda make: partial(make.websocket, make.tcp),
+    "websocket in tls": lambda make: partial(make.websocket, partial(make.tls, make.tcp)),
+    "ssh": lambda make: partial(make.ssh, make.tcp),
+    "ssh at both ends": lambda make: make.ssh_at_both_ends,
+    "tls in ssh": lambda make: partial(make.tls, partial(make.ssh, make.tcp)),
 }
 # The server's end is a socket of the operating system, which tells of an abort by a FIN if nothing
 # was unread.
@@ -242,11 +239,11 @@ class _First(asyncio.Protocol):
 
 
 # Making a context that has the system's authorities takes longer than most tests.
-client_context = functools.cache(CertificateAuthority.client_context)
-server_context = functools.cache(CertificateAuthority.server_context)
+client_context = cache(CertificateAuthority.client_context)
+server_context = cache(CertificateAuthority.server_context)
 
 
-@functools.cache
+@cache
 def host_key() -> asyncssh.SSHKey:
     """The embedded SSH server's."""
     return asyncssh.generate_private_key("ssh-ed25519")  # pyright: ignore[reportUnknownMemberType] - of its options

@@ -43,9 +43,8 @@ async def way() -> AsyncIterator[Road]:
 async def watched(way: Road, *, paused: bool = False) -> tuple[Session, Far]:
     channel: Any
     channel, session = await way.ssh.create_connection(Session, "db", 1)
-    kind: type[Any] = type(channel)
     watch(channel)
-    assert isinstance(channel, kind)
+    assert isinstance(channel, asyncssh.SSHTCPChannel)
     if paused:
         channel.pause_reading()
     assert isinstance(session, Session)

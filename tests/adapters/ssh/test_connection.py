@@ -10,13 +10,15 @@ import pytest
 
 from tests.adapters.ssh._peer import Peer, joined, opened
 from tests.interop.waiting import eventually, turns
-from tests.protocols.ssh._pair import inside, only
+from tests.protocols.ssh._pair import host_key, inside, only
 from wirekit import ConnectionLost, RemoteProtocolError, SocketClosed
-from wirekit.adapters.ssh import SSHTimeoutError, SSHTransport, _connection
+from wirekit.adapters.ssh import SSHTimeoutError, SSHTransport, _connection, _exchanges
 from wirekit.adapters.ssh._connection import Connection
 from wirekit.protocols.ssh import (
+    Algorithms,
     Disconnect,
     DisconnectReason,
+    HostKey,
     KexInit,
     KeyExchanged,
     Packet,
@@ -26,7 +28,7 @@ from wirekit.protocols.ssh import (
     State,
 )
 
-MAX_IDLE_EXCHANGES: int = inside(_connection)._MAX_IDLE_EXCHANGES
+MAX_IDLE_EXCHANGES: int = inside(_exchanges)._MAX_IDLE
 PROTOCOL_ERROR = DisconnectReason.PROTOCOL_ERROR
 
 
@@ -241,7 +243,7 @@ async def test_a_server_that_only_changes_keys() -> None:
 async def test_a_server_may_change_keys_often(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened() as (transport, peer):
         if what == "time":
-            monkeypatch.setattr(_connection, "_IDLE", 0.0)
+            monkeypatch.setattr(_exchanges, "_IDLE_TIME", 0.0)
         for _ in range(3 * MAX_IDLE_EXCHANGES):
             await begin_exchange(peer)
             if what == "theirs":
@@ -373,6 +375,44 @@ async def test_what_comes_after_the_end_is_dropped() -> None:
         assert inside(connection_of(transport))._inbox.size == 0
         peer.socket.abort()
         await leaving
+
+
+async def test_a_goodbye_as_a_packet() -> None:
+    async with opened() as (transport, peer):
+        await transport.send_packet(b"\x5e", Disconnect(7, "why"))
+        assert await peer.goodbye() == Disconnect(7, "why")
+        assert peer.payloads == [b"\x5e"]
+        with pytest.raises(SocketClosed):
+            await transport.receive_packet()
+        await transport.aclose()
+
+
+async def test_a_flood_and_a_goodbye_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_exchanges, "_MAX_IDLE", -1)
+    async with opened() as (transport, peer):
+        peer.codec.rekey()
+        await peer.send(Disconnect(11))
+        with pytest.raises(RemoteProtocolError, match="nothing between"):
+            await transport.receive_packet()
+        await connection_of(transport).closed()
+
+
+async def test_a_host_key_is_verified_once() -> None:
+    asked: list[HostKey] = []
+
+    def verify(host: str, port: int, key: HostKey) -> bool:
+        asked.append(key)
+        return True
+
+    async with opened(known_hosts=b"", verify_host_key=verify) as (transport, peer):
+        answering = asyncio.create_task(peer.run())
+        await transport.rekey()
+        assert len(asked) == 1
+        inside(peer.codec)._host_keys = (host_key("ecdsa-sha2-nistp256"),)
+        inside(peer.codec)._algorithms = Algorithms()
+        await transport.rekey()
+        assert [key.key_type for key in asked] == ["ssh-ed25519", "ecdsa-sha2-nistp256"]
+        answering.cancel()
 
 
 async def test_kexinit_of_the_peer_is_kept() -> None:

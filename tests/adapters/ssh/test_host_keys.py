@@ -13,9 +13,12 @@ import pytest
 from tests.protocols.ssh._oracles import generate_key
 from tests.protocols.ssh._pair import host_key
 from wirekit import AddressError
-from wirekit.adapters.ssh import _host_keys
 from wirekit.adapters.ssh._errors import HostKeyError
-from wirekit.adapters.ssh._host_keys import HostKeyVerification, host_and_port
+from wirekit.adapters.ssh._host_keys import (
+    HostKeyVerification,
+    host_and_port,
+    in_openssh_order,
+)
 from wirekit.protocols.ssh import Algorithms, HostKey
 
 ED25519 = HostKey(host_key("ssh-ed25519").blob)
@@ -110,7 +113,9 @@ def test_files(tmp_path: Path) -> None:
 
 def test_openssh_files_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / ".ssh/known_hosts"
-    monkeypatch.setattr(_host_keys, "DEFAULT_KNOWN_HOSTS", ("~/.ssh/known_hosts", "/nowhere"))
+    monkeypatch.setattr(
+        f"{HostKeyVerification.__module__}.DEFAULT_KNOWN_HOSTS", ("~/.ssh/known_hosts", "/nowhere")
+    )
     monkeypatch.setenv("HOME", str(tmp_path))
     assert not accepts(HostKeyVerification())
     home.parent.mkdir()
@@ -256,6 +261,13 @@ def test_order_of_algorithms() -> None:
     assert any_key.order(offered, HOST, 22) == offered
     with pytest.raises(AddressError, match="no authority is known"):
         known.order(["ssh-ed25519-cert-v01@openssh.com"], HOST, 22)
+
+
+def test_openssh_order() -> None:
+    offered = list(Algorithms().server_host_key_algorithms)
+    others = ["ssh-ed448", "sk-ssh-ed25519@openssh.com"]
+    sha1 = ["ssh-rsa", "ssh-rsa-cert-v01@openssh.com"]
+    assert in_openssh_order([*others, *sha1, *reversed(offered)]) == [*offered, *others]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, cast
 
+from tests.adapters.ssh._clock import Clock
 from tests.interop.waiting import turns
 from wirekit.adapters.ssh._outbox import Outbox
 
@@ -25,29 +25,6 @@ class Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
-
-
-class Clock:
-    """An event loop whose time passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.waiting: list[asyncio.TimerHandle] = []
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_soon(callback)
-
-    def call_later(self, delay: float, callback: Any, *args: Any) -> asyncio.TimerHandle:
-        assert delay == 30.0
-        loop = asyncio.get_running_loop()
-        handle = asyncio.TimerHandle(delay, callback, args, loop)
-        self.waiting.append(handle)
-        return handle
-
-    def pass_on(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        for handle in waiting:
-            if not handle.cancelled():
-                handle._run()
 
 
 class Outgoing:

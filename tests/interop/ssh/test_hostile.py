@@ -43,14 +43,13 @@ class Liar(Peer):
     def __init__(self, socket: Socket, **settings: Any) -> None:
         super().__init__(socket, **settings)
         self.lie: Callable[[bytes], bytes] = clear_packet
+        self.is_clear = True
 
     async def flush(self) -> None:
         data = self.codec.data_to_send()
-        if data and not self.codec.session_id:
+        if data and self.is_clear:
             line, end, data = data.partition(b"\r\n") if data[:4] == b"SSH-" else (b"", b"", data)
             data = line + end + self.retold(data)
-        elif data[5:6] == bytes((KexECDHReply.number,)):
-            data = self.retold(data)
         if data:
             with contextlib.suppress(OSError):
                 await self.socket.write(data)
@@ -63,6 +62,7 @@ class Liar(Peer):
             packet, data = data[:size], data[size:]
             told += self.lie(clear_payload(packet))
             if packet[5] == NewKeys.number:
+                self.is_clear = False
                 break
         return told + data
 

@@ -16,6 +16,9 @@ from wirekit.adapters.ssh import SSH
 
 DATA = random.Random(7).randbytes(400_000)
 
+# A server that speaks first speaks to nobody on a transport whose receiver is not yet ours.
+NAMES = [name for name in carriers.CARRIERS if name != "transport"]
+
 
 @dataclass
 class Places:
@@ -28,7 +31,8 @@ class Places:
 
 
 @pytest.mark.both_loops
-@pytest.mark.parametrize("name", carriers.CARRIERS)
+@pytest.mark.usefixtures("sshd")
+@pytest.mark.parametrize("name", NAMES)
 async def test_on_everything_that_carries_bytes(
     name: str, certificate_authority: CertificateAuthority, tmp_path: Path
 ) -> None:

@@ -101,7 +101,7 @@ async def test_a_login_that_is_cancelled(server: AsyncsshServer) -> None:
     for pause in range(10):
         ours, theirs = memory_pair()
         theirs.attach(server.protocol())
-        ssh = SSH(ours, **{**login, "host": "127.0.0.1", "port": server.port})
+        ssh = SSH(ours, **login, host="127.0.0.1", port=server.port)
         opening = asyncio.ensure_future(ssh.__aenter__())
         await asyncio.sleep(pause * 0.003)
         opening.cancel()
@@ -249,7 +249,7 @@ async def test_connecting_again_is_shared_and_may_be_given_up(server: AsyncsshSe
 async def test_nobody_listens_any_more() -> None:
     async with asyncssh_server() as server:
         target = embedded(server)
-        options = {**target.login, "connector": DirectConnector()}
+        options: dict[str, Any] = {**target.login, "connector": DirectConnector()}
         ssh = await SSH(**options, address=("127.0.0.1", target.port)).open()
     await eventually(lambda: not ssh.is_connected)
     with pytest.raises(wirekit.ConnectError) as refused:

@@ -1,0 +1,130 @@
+"""asyncssh on our sockets: what of asyncssh the bridge builds on, and what it adds.
+
+How it holds back and gives up is tested in tests/interop/ssh/test_bridge_backpressure.py and
+test_session_faults.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from typing import Any, cast
+
+import asyncssh
+import pytest
+from asyncssh.channel import SSHChannel
+
+import wirekit
+from tests.interop.ssh.sessions import joined
+from tests.servers import asyncssh_server
+from wirekit.adapters.ssh import DisconnectError
+from wirekit.adapters.ssh import _bridge as bridge
+from wirekit.adapters.ssh._bridge import Connection
+from wirekit.sockets import memory_pair
+
+DATA = bytes(range(256)) * 2000
+
+
+def own_methods(kind: type, *, public: bool = False) -> set[str]:
+    return {
+        name
+        for name, value in vars(kind).items()
+        if inspect.isfunction(value) and name.startswith("_") != public and name[:2] != "__"
+    }
+
+
+def test_what_is_overridden_is_asyncsshs() -> None:
+    added = {"_update_reading", "_go_on", "_exchange_expired", "_lost_by", "_refuse", "_ended"}
+    added |= {"_ours", "_peer"}
+    assert own_methods(Connection) - added <= set(dir(asyncssh.SSHClientConnection))
+    kind = cast("type", vars(bridge)["_Channel"])
+    assert own_methods(kind) <= set(dir(SSHChannel))
+    for ours, theirs in ((Connection, asyncssh.SSHClientConnection), (kind, SSHChannel)):
+        for name in own_methods(ours) | own_methods(ours, public=True):
+            if hasattr(theirs, name):
+                parameters = inspect.signature(getattr(theirs, name)).parameters
+                assert len(inspect.signature(getattr(ours, name)).parameters) == len(parameters)
+
+
+async def test_the_attributes_are_asyncsshs() -> None:
+    async with asyncssh_server() as server, joined(server) as (ssh, _):
+        assert isinstance(ssh.connection, asyncssh.SSHClientConnection)
+        connection = cast("Any", ssh.connection)
+        async with ssh.create_process("cat") as process:
+            assert isinstance(process.channel, asyncssh.SSHClientChannel)
+            channel = cast("Any", process.channel)
+            assert (channel._send_buf, channel._recv_buf) == ([], [])
+            assert channel._send_window > channel._send_pktsize > 1000
+            assert [*connection._channels.values()] == [channel]
+            process.stdin.write_eof()
+
+
+@pytest.mark.parametrize(
+    ("cipher", "expected"), [("aes256-gcm@openssh.com", False), ("aes256-cbc", True)]
+)
+async def test_only_cbc_needs_packets_to_be_ignored(cipher: str, expected: bool) -> None:
+    options: dict[str, Any] = {"encryption_algs": cipher}
+    async with asyncssh_server(**options) as server, joined(server, **options) as (ssh, _):
+        received: list[int] = []
+        connection = cast("Any", server.connections[0])
+        theirs = connection.log_received_packet
+
+        def log(pkttype: int, *arguments: Any) -> None:
+            received.append(pkttype)
+            theirs(pkttype, *arguments)
+
+        connection.log_received_packet = log
+        assert (await ssh.run("cat", input=DATA, encoding=None)).stdout == DATA
+        assert (2 in received) == expected  # SSH_MSG_IGNORE
+
+
+@pytest.mark.parametrize("compression", ["zlib", "zlib@openssh.com"])
+async def test_compression(compression: str) -> None:
+    options: dict[str, Any] = {"compression_algs": compression}
+    async with asyncssh_server(**options) as server, joined(server, **options) as (ssh, _):
+        assert ssh.get_extra_info("recv_compression") == compression
+        assert (await ssh.run("cat", input=DATA, encoding=None)).stdout == DATA
+
+
+async def test_a_bomb() -> None:
+    options: dict[str, Any] = {"compression_algs": "zlib"}
+    async with asyncssh_server(**options) as server, joined(server, **options) as (ssh, _):
+        connection = cast("Any", server.connections[0])
+        connection.send_packet(2, b"\0\x80\0\0" + bytes(0x800000))  # SSH_MSG_IGNORE, 8 MiB
+        with pytest.raises(wirekit.RemoteProtocolError, match="Decompression failed"):
+            await ssh.run("sleep 60")
+
+
+def test_what_is_inflated_has_a_limit() -> None:
+    inflater = cast("Any", bridge)._Inflater(1000)
+    deflater = zlib.compressobj()
+
+    def deflated(data: bytes) -> bytes:
+        return deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)
+
+    assert inflater.decompress(deflated(bytes(1000))) == bytes(1000)
+    assert inflater.decompress(deflated(b"x")) == b"x"
+    assert inflater.decompress(deflated(bytes(1001))) is None
+    assert cast("Any", bridge)._Inflater(1000).decompress(b"none") is None
+
+
+async def test_a_path_is_no_name_that_asyncssh_reads() -> None:
+    ours, _theirs = memory_pair()
+    lower = ours.attach(asyncssh.SSHClient())  # type: ignore[arg-type]
+    face = cast("Any", bridge)._Face(lower, ours)
+    assert lower.get_extra_info("peername") == "memory"
+    assert face.get_extra_info("peername") is None
+    assert face.get_extra_info("sockname", ("", 0)) == ("", 0)
+    face.abort()
+    await ours.closed
+
+
+@pytest.mark.parametrize("code", [2, 3, 5, 11, 12])
+async def test_whose_fault_it_is(code: int) -> None:
+    async with asyncssh_server() as server, joined(server) as (ssh, _):
+        connection = cast("Any", server.connections[0])
+        connection._send_disconnect(code, "told so", "en")
+        with pytest.raises(DisconnectError, match=r"told so|said good-bye") as dismissed:
+            await ssh.run("sleep 60")
+        assert dismissed.value.reason_code == code
+        assert not isinstance(dismissed.value, wirekit.RemoteProtocolError)
