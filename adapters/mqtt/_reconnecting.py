@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Reconnecting"]
 
 _PORT = 1883
+_PATIENCE = 5.0  # seconds for a connector to give up when it is cancelled
 _MOST_REFERENCES = 4  # servers that send us on, one after the other
 _ELSEWHERE = (ReasonCode.USE_ANOTHER_SERVER, ReasonCode.SERVER_MOVED)
 # Trying again helps against these, and not against any other.
@@ -167,7 +168,7 @@ class Reconnecting:
         try:
             if self._task is not None and not self._task.done():
                 self._task.cancel()
-                await asyncio.wait([self._task])
+                await asyncio.wait([self._task], timeout=_PATIENCE)
         finally:
             if self._socket is not None:
                 self._socket.abort()

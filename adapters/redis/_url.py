@@ -5,11 +5,20 @@ Source: https://www.iana.org/assignments/uri-schemes/prov/redis and redis-py's `
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from wirekit._errors import AddressError
-from wirekit.sockets import DirectConnector, TCPAddress, UnixAddress, parse_address
+from wirekit.adapters._url import (
+    FLAG,
+    NUMBER,
+    SECONDS,
+    TEXT,
+    direct_connector,
+    login,
+    query_settings,
+)
+from wirekit.sockets import TCPAddress, UnixAddress, parse_address
 
 if TYPE_CHECKING:
     from wirekit.sockets import Address, Connector, Policy, TLSOptions
@@ -17,10 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["client_settings", "parse_url"]
 
 _PORT = 6379
-_TEXT = ("client_name", "encoding", "encoding_errors", "password", "username")
-_FLAGS = ("decode_responses", "legacy_responses")
-_NUMBERS = ("db", "max_dedicated", "protocol", "reconnect_attempts")
-_SECONDS = ("timeout",)
+_SETTINGS = {
+    "client_name": TEXT,
+    "db": NUMBER,
+    "decode_responses": FLAG,
+    "encoding": TEXT,
+    "encoding_errors": TEXT,
+    "legacy_responses": FLAG,
+    "max_dedicated": NUMBER,
+    "password": TEXT,
+    "protocol": NUMBER,
+    "reconnect_attempts": NUMBER,
+    "timeout": SECONDS,
+    "username": TEXT,
+}
 
 
 class URL(NamedTuple):
@@ -51,11 +70,7 @@ def parse_url(url: str) -> URL:
         raise AddressError("a Redis URL begins with redis://, rediss:// or unix://")
     if parts.fragment:
         raise AddressError("a Redis URL has no fragment (#); write # in a password as %23")
-    settings = _query(parts.query)
-    if parts.username:
-        settings["username"] = unquote(parts.username)
-    if parts.password is not None:
-        settings["password"] = unquote(parts.password)
+    settings = {**query_settings(parts.query, _SETTINGS, "Redis"), **login(parts)}
     if parts.scheme == "unix":
         return URL(UnixAddress(unquote(parts.path)), False, settings)
     path = parts.path.strip("/")
@@ -65,38 +80,6 @@ def parse_url(url: str) -> URL:
         settings.setdefault("db", int(path))
     address = TCPAddress(unquote(host or "localhost"), _PORT if port is None else port)
     return URL(address, parts.scheme == "rediss", settings)
-
-
-def _query(query: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for name, values in parse_qs(query, keep_blank_values=True).items():
-        value = values[-1]
-        try:
-            if name in _TEXT:
-                settings[name] = value
-            elif name in _FLAGS:
-                settings[name] = _flag(value)
-            elif name in _NUMBERS:
-                settings[name] = int(value)
-            elif name in _SECONDS:
-                settings[name] = None if value.lower() == "none" else float(value)
-            else:
-                # Not its name: what stands behind a ? may be part of a password.
-                known = ", ".join(sorted((*_TEXT, *_FLAGS, *_NUMBERS, *_SECONDS)))
-                raise AddressError(f"a setting of the Redis URL is not one of {known}")
-        except ValueError as error:
-            if isinstance(error, AddressError):
-                raise
-            raise AddressError(f"the setting {name} of the Redis URL is no number") from None
-    return settings
-
-
-def _flag(value: str) -> bool:
-    if value.lower() in ("1", "true", "yes", "y", "t", "on"):
-        return True
-    if value.lower() in ("", "0", "false", "no", "n", "f", "off"):
-        return False
-    raise AddressError("a flag in a Redis URL is yes or no")
 
 
 def client_settings(
@@ -120,12 +103,11 @@ def client_settings(
         address, secure, settings = parse_address(url, default_port=_PORT), False, {}
     if tls and not secure:
         raise AddressError("tls options need rediss://")
-    options: dict[str, Any] = {"connect_timeout": connect_timeout, **(tls or {})}
-    if policy is not None:
-        options["policy"] = policy
-    if connector is not None:
-        options["connector"] = connector
-    if secure:
-        options["secure_transport"] = "on"
-    direct = DirectConnector(**cast("Any", options))
+    direct = direct_connector(
+        connector=connector,
+        policy=policy,
+        connect_timeout=connect_timeout,
+        secure_transport="on" if secure else "off",
+        tls=tls,
+    )
     return {"connector": direct, "address": address, **settings}

@@ -88,7 +88,8 @@ class DKIM:
     def sign(self, message: bytes) -> bytes:
         """Return the message with its signature before it, and CRLF for all ends of lines.
 
-        It is work for the processor: some ten milliseconds for RSA with 2048 bits.
+        It is work for the processor, some ten milliseconds for RSA with 2048 bits; a client has a
+        thread do it.
 
         Args:
             message: as it will be sent, header and content.

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncssh
-from asyncssh.channel import SSHChannel
 from asyncssh.compression import Decompressor
 from asyncssh.constants import (
     MSG_DISCONNECT,
@@ -32,26 +31,27 @@ from wirekit._errors import (
 )
 from wirekit.protocols.ssh import DisconnectReason, HostKey, SSHProtocolError
 
-from ._errors import DisconnectError, connection_error
+from ._errors import DisconnectError, SSHError, connection_error
+from ._flow import with_flow_control
+from ._host_keys import in_openssh_order
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from asyncssh.channel import SSHChannel
     from asyncssh.packet import SSHPacket, SSHPacketLogger
 
     from wirekit.sockets import Socket
 
+    from ._flow import Channel
     from ._host_keys import HostKeyVerification
 
 __all__ = ["Connection", "open_connection"]
-
-_Text = TypeVar("_Text", bytes, str)
 
 _SLICE = 65536  # asyncssh copies what is left of a chunk for each packet in it
 _BEFORE_LOGIN = 1 << 22  # bytes that a server may send until then
 _UNSENT = 1 << 18  # bytes of answers, beyond what a channel may fill, that the peer does not take
 _WAITING = 10_000  # packets of ours that wait for keys, or requests of the peer's for an answer
-_JOINED = 4096  # bytes; smaller pieces that nobody reads yet are joined up to so many
 _EMPTY_STRING = bytes(4)
 # RFC 4253 §11.1: what we say of the peer's faults, not it of ours.
 _FAULTS = {
@@ -90,7 +90,11 @@ async def open_connection(
         port=port,
         exchange_timeout=exchange_timeout,
     )
-    socket.attach(connection)
+    try:
+        socket.attach(connection)
+    except BaseException:
+        connection.never_began()
+        raise
     try:
         await opened
     except BaseException:
@@ -136,9 +140,10 @@ class Connection(asyncssh.SSHClientConnection):
         self._receiving = False
         self._before_login = 0
         self._dismissed = False
+        self._callback_failed = False
         self.error: Exception | None = None
-        self._held: dict[_Channel[Any], None] = {}
-        self._opened: dict[asyncio.Task[Any] | None, list[_Channel[Any]]] = {}
+        self._held: dict[Channel[Any], None] = {}
+        self._opened: dict[asyncio.Task[Any] | None, list[Channel[Any]]] = {}
 
     # The transport.
 
@@ -214,7 +219,7 @@ class Connection(asyncssh.SSHClientConnection):
         """Whether channels may hand over data."""
         return self._kex_complete and not self._writing_paused
 
-    def hold(self, channel: _Channel[Any]) -> None:
+    def hold(self, channel: Channel[Any]) -> None:
         """Let a channel go on when data can be sent again."""
         self._held[channel] = None
 
@@ -227,11 +232,11 @@ class Connection(asyncssh.SSHClientConnection):
     def add_channel(self, chan: SSHChannel[Any]) -> int:
         """Number a channel that is being made, and add our flow control to it."""
         number = super().add_channel(chan)
-        chan.__class__ = _kind(type(chan))
+        chan.__class__ = with_flow_control(type(chan))
         if not self._receiving:
             opened = self._opened.get(asyncio.current_task())
             if opened is not None:
-                opened.append(cast("_Channel[Any]", chan))
+                opened.append(cast("Channel[Any]", chan))
         return number
 
     @contextlib.contextmanager
@@ -291,6 +296,9 @@ class Connection(asyncssh.SSHClientConnection):
     def _connection_made(self) -> None:
         super()._connection_made()
         names = [name.decode() for name in self._server_host_key_algs or ()]
+        asked_for = self._options.server_host_key_algs
+        if not asked_for and not self._options.config.get("HostKeyAlgorithms"):
+            names = in_openssh_order(names)
         ordered = self._verification.order(names, *self._looked_up)
         self._server_host_key_algs = [name.encode() for name in ordered]
 
@@ -364,6 +372,19 @@ class Connection(asyncssh.SSHClientConnection):
         self._held.clear()
         super()._cleanup(exc)
 
+    def never_began(self) -> None:
+        """Let go of what was made for a connection that has no transport."""
+        self._cleanup(None)
+
+    def internal_error(
+        self, exc_info: Any = None, error_logger: asyncssh.logging.SSHLogger | None = None
+    ) -> None:
+        """Give up after an error that asyncssh did not expect."""
+        # It is in tasks that the caller's functions run: to log in, or (with a logger) in channels.
+        logging_in = self._auth is not None and not self._receiving
+        self._callback_failed = logging_in or error_logger is not None
+        super().internal_error(exc_info, error_logger)
+
     def _ended(self) -> Error:
         if self._dismissed:
             return DisconnectError(f"{self._peer()} said good-bye")
@@ -376,6 +397,10 @@ class Connection(asyncssh.SSHClientConnection):
                 fault = SSHProtocolError(error.reason, DisconnectReason(error.code))
                 fault.__cause__ = error
                 return connection_error(fault)
+        elif self._callback_failed:
+            failure = SSHError(f"{type(error).__name__} in a function that asyncssh called")
+            failure.__cause__ = error
+            return failure
         elif not isinstance(error, asyncssh.Error | Error | OSError):
             text = f"{type(error).__name__} while handling what {self._peer()} sent"
             unexpected = RemoteProtocolError(text)
@@ -385,76 +410,6 @@ class Connection(asyncssh.SSHClientConnection):
 
     def _peer(self) -> str:
         return self.socket.remote_address
-
-
-class _Channel(SSHChannel[_Text]):
-    """What is added to each of asyncssh's channels."""
-
-    abandoned = False
-
-    def go_on(self) -> None:
-        """Send what was held back."""
-        if self._conn is not None:
-            self._flush_send_buf()
-
-    def abandon(self) -> None:
-        """Close a channel that whoever opened it did not get."""
-        if self._conn is None:
-            return  # it is over
-        if self._session is None:
-            self._session = cast("asyncssh.SSHTCPSession[_Text]", asyncssh.SSHTCPSession())
-        if self._send_chan is None:
-            self.abandoned = True  # asked for and not answered yet
-        else:
-            self.abort()
-
-    def process_open_confirmation(
-        self, send_chan: int, send_window: int, send_pktsize: int, packet: SSHPacket
-    ) -> None:
-        """Note that the server has opened it."""
-        super().process_open_confirmation(send_chan, send_window, send_pktsize, packet)
-        if self.abandoned:
-            self.abort()
-
-    def _flush_send_buf(self) -> None:
-        """Send a packet at a time, as long as the transport takes them."""
-        connection = cast("Connection", self._conn)
-        while self._send_buf and self._send_window and connection.may_send:
-            beyond = max(self._send_window - self._send_pktsize, 0)
-            self._send_window -= beyond
-            super()._flush_send_buf()
-            self._send_window += beyond
-        if not self._send_buf:
-            super()._flush_send_buf()  # the end, or the close, that stands behind the data
-            return
-        if self._send_window:
-            connection.hold(cast("_Channel[Any]", self))
-        self._pause_resume_writing()
-
-    def _close_send(self) -> None:
-        super()._close_send()
-        if self._send_paused and self._session is not None:
-            # Else whoever waits to write learns of the peer's close after all is read, if ever.
-            self._send_paused = False
-            self._session.resume_writing()
-
-    def _accept_data(self, data: bytes, datatype: int | None = None) -> None:
-        super()._accept_data(data, datatype)
-        waiting = self._recv_buf
-        if len(waiting) > 1:
-            (first, kind), (second, other) = waiting[-2:]
-            if kind == other and len(first) + len(second) <= _JOINED:
-                waiting[-2:] = [(first + second, kind)]
-
-
-_kinds: dict[type[SSHChannel[Any]], type[SSHChannel[Any]]] = {}
-
-
-def _kind(theirs: type[SSHChannel[Any]]) -> type[SSHChannel[Any]]:
-    """Return asyncssh's kind of channel with what we add."""
-    if theirs not in _kinds:
-        _kinds[theirs] = type(theirs.__name__, (_Channel, theirs), {"__module__": __name__})
-    return _kinds[theirs]
 
 
 class _Face:

@@ -237,7 +237,7 @@ class ChannelTransport(Transport):
 
     def pause_reading(self) -> None:
         """Deliver nothing more; the peer can send as much as is left of our window."""
-        if not self._paused:
+        if not self._paused and not self._closing:
             self._paused = True
             if not self._gone:
                 self._channel.pause_reading()

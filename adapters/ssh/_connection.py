@@ -319,7 +319,7 @@ class Connection(asyncio.BufferedProtocol):
         pause = (is_open and size > limit) or self._answers > _MAX_ANSWERS
         if not is_open and size > _MAX_BEFORE_KEXINIT:
             self._fail(RemoteProtocolError("too many packets instead of a key exchange"))
-        elif pause != self._paused:
+        elif pause != self._paused and not self._transport.is_closing():
             self._paused = pause
             if pause:
                 self._transport.pause_reading()
@@ -427,7 +427,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._transport.resume_reading()
+        if self._paused:
+            self._transport.resume_reading()
         self._linger = self._loop.call_later(_LINGER, self._set_over)
 
     def _end(self, error: Exception) -> None:

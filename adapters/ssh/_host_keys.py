@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_PORT",
     "HostKeyVerification",
-    "TrustedKeys",
     "host_and_port",
     "in_openssh_order",
 ]

@@ -5,6 +5,7 @@ The levels are those that ssh-audit gives.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -95,30 +96,32 @@ KEX_MARKERS = ("ext-info-s", "kex-strict-s-v00@openssh.com", "kexguess2@matt.ucc
 
 _KEX = {
     "mlkem768x25519-sha256": GOOD,
-    "mlkem768nistp256-sha256": GOOD,
-    "mlkem1024nistp384-sha384": GOOD,
+    "mlkem768nistp256-sha256": _NIST,
+    "mlkem1024nistp384-sha384": _NIST,
     "sntrup761x25519-sha512": GOOD,
     "sntrup761x25519-sha512@openssh.com": GOOD,
     "sntrup4591761x25519-sha512@tinyssh.org": _warn("an experiment that was replaced"),
     "curve25519-sha256": _NOT_POST_QUANTUM,
     "curve25519-sha256@libssh.org": _NOT_POST_QUANTUM,
     "curve448-sha512": _NOT_POST_QUANTUM,
+    "curve448-sha512@libssh.org": _NOT_POST_QUANTUM,
     "ecdh-sha2-nistp256": _NIST + _NOT_POST_QUANTUM,
     "ecdh-sha2-nistp384": _NIST + _NOT_POST_QUANTUM,
     "ecdh-sha2-nistp521": _NIST + _NOT_POST_QUANTUM,
-    "diffie-hellman-group1-sha1": _MODP_1024 + _SHA1 + _NOT_POST_QUANTUM,
-    "diffie-hellman-group14-sha1": _SHA1 + _MODP_2048 + _NOT_POST_QUANTUM,
-    "diffie-hellman-group14-sha256": _MODP_2048 + _NOT_POST_QUANTUM,
-    "diffie-hellman-group14-sha224@ssh.com": _MODP_2048 + _NOT_POST_QUANTUM,
-    "diffie-hellman-group15-sha512": _NOT_POST_QUANTUM,
-    "diffie-hellman-group16-sha512": _NOT_POST_QUANTUM,
-    "diffie-hellman-group17-sha512": _NOT_POST_QUANTUM,
-    "diffie-hellman-group18-sha512": _NOT_POST_QUANTUM,
-    "diffie-hellman-group-exchange-sha1": _SHA1 + _MODP_UNKNOWN + _NOT_POST_QUANTUM,
-    "diffie-hellman-group-exchange-sha256": _MODP_UNKNOWN + _NOT_POST_QUANTUM,
     "rsa1024-sha1": _RSA_1024 + _SHA1 + _NOT_POST_QUANTUM,
     "rsa2048-sha256": _MODP_2048 + _NOT_POST_QUANTUM,
     **dict.fromkeys(KEX_MARKERS, GOOD),
+}
+# diffie-hellman-group14-sha256 and its like; the hash may be a vendor's own.
+_DIFFIE_HELLMAN = re.compile(r"diffie-hellman-group(-exchange|1|1[4-8])-(sha\d+)(?:@ssh\.com)?")
+_GROUPS = {
+    "1": _MODP_1024,
+    "14": _MODP_2048,
+    "15": GOOD,
+    "16": GOOD,
+    "17": GOOD,
+    "18": GOOD,
+    "-exchange": _MODP_UNKNOWN,
 }
 _HOST_KEY = {
     "ssh-ed25519": GOOD,
@@ -128,6 +131,16 @@ _HOST_KEY = {
     "rsa-sha2-512": GOOD,
     "ssh-rsa": _SHA1,
     "ssh-dss": _DSA,
+    "ssh-mldsa44-ed25519@openssh.com": GOOD,
+    "webauthn-sk-ecdsa-sha2-nistp256@openssh.com": _NIST + _NONCES,
+    "x509v3-ssh-rsa": _SHA1,
+    "x509v3-sign-rsa": _SHA1,
+    "x509v3-rsa2048-sha256": GOOD,
+    "x509v3-ssh-dss": _DSA,
+    "x509v3-sign-dss": _DSA,
+    "x509v3-ecdsa-sha2-nistp256": _NIST + _NONCES,
+    "x509v3-ecdsa-sha2-nistp384": _NIST + _NONCES,
+    "x509v3-ecdsa-sha2-nistp521": _NIST + _NONCES,
     "ecdsa-sha2-nistp256": _NIST + _NONCES,
     "ecdsa-sha2-nistp384": _NIST + _NONCES,
     "ecdsa-sha2-nistp521": _NIST + _NONCES,
@@ -142,13 +155,21 @@ _ENCRYPTION = {
     "aes128-ctr": GOOD,
     "aes192-ctr": GOOD,
     "aes256-ctr": GOOD,
+    "camellia128-ctr": GOOD,
+    "camellia192-ctr": GOOD,
+    "camellia256-ctr": GOOD,
     "twofish128-ctr": GOOD,
+    "twofish192-ctr": GOOD,
     "twofish256-ctr": GOOD,
     "aes128-cbc": _CBC,
     "aes192-cbc": _CBC,
     "aes256-cbc": _CBC,
     "rijndael-cbc@lysator.liu.se": _OLD_CIPHER + _CBC,
+    "camellia128-cbc": _CBC,
+    "camellia192-cbc": _CBC,
+    "camellia256-cbc": _CBC,
     "twofish128-cbc": _CBC,
+    "twofish192-cbc": _CBC,
     "twofish256-cbc": _CBC,
     "twofish-cbc": _CBC,
     "3des-ctr": _3DES + _SMALL_BLOCK,
@@ -157,6 +178,13 @@ _ENCRYPTION = {
     "blowfish-cbc": _OLD_CIPHER + _CBC + _SMALL_BLOCK,
     "cast128-ctr": _OLD_CIPHER + _SMALL_BLOCK,
     "cast128-cbc": _OLD_CIPHER + _CBC + _SMALL_BLOCK,
+    "serpent128-ctr": _OLD_CIPHER,
+    "serpent192-ctr": _OLD_CIPHER,
+    "serpent256-ctr": _OLD_CIPHER,
+    "serpent128-cbc": _OLD_CIPHER + _CBC,
+    "serpent192-cbc": _OLD_CIPHER + _CBC,
+    "serpent256-cbc": _OLD_CIPHER + _CBC,
+    "seed-cbc@ssh.com": _OLD_CIPHER + _CBC,
     "des-cbc": _OLD_CIPHER + _CBC + _SMALL_BLOCK,
     "idea-cbc": _OLD_CIPHER + _CBC + _SMALL_BLOCK,
     "arcfour": _RC4,
@@ -172,6 +200,10 @@ _MAC = {
     "AEAD_AES_256_GCM": GOOD,
     "hmac-sha2-256": _AND_MAC,
     "hmac-sha2-512": _AND_MAC,
+    "hmac-sha2-256-96": _AND_MAC + _TAG_96,
+    "hmac-sha2-512-96": _AND_MAC + _TAG_96,
+    "hmac-sha2-256-96-etm@openssh.com": _TAG_96,
+    "hmac-sha2-512-96-etm@openssh.com": _TAG_96,
     "umac-128@openssh.com": _AND_MAC,
     "umac-64-etm@openssh.com": _TAG_64,
     "umac-64@openssh.com": _AND_MAC + _TAG_64,
@@ -216,22 +248,25 @@ def rating_of(field: str, name: str) -> Rating:
         # An authority's signature is no weaker for where it stands.
         name = name.replace(_CERTIFICATE, "")
         name = f"{name}@openssh.com" if name.startswith("sk-") and "@" not in name else name
-    if field == "kex_algorithms" and name.startswith("gss-"):
-        return _rate_gss(name)
+    if field == "kex_algorithms" and name not in _KEX:
+        return _rate_family(name)
     return TABLES[field].get(name, _UNKNOWN)
 
 
-def _rate_gss(name: str) -> Rating:
-    """Rate a key exchange of RFC 4462 or 8732, whose name ends in a hash that means nothing."""
-    method = name.removeprefix("gss-").rpartition("-")[0]
-    plain = {"group1-sha1", "group14-sha1", "group14-sha256", "gex-sha1", "group16-sha512"}
-    if method == "gex-sha1":
-        return _KEX["diffie-hellman-group-exchange-sha1"]
-    if method in plain:
-        return _KEX[f"diffie-hellman-{method}"]
-    if method.startswith("nistp"):
-        return _NIST + _NOT_POST_QUANTUM
-    return _NOT_POST_QUANTUM if method.startswith(("group", "curve")) else _UNKNOWN
+def _rate_family(name: str) -> Rating:
+    """Rate a key exchange by how its name is made up."""
+    if name.startswith("gss-"):
+        # RFC 4462, 8732: the name ends in a hash that says with which mechanism.
+        method = name.removeprefix("gss-").rpartition("-")[0].replace("gex-", "group-exchange-")
+        if method.startswith("nistp"):
+            return _NIST + _NOT_POST_QUANTUM
+        if method.startswith("curve"):
+            return _NOT_POST_QUANTUM
+        name = f"diffie-hellman-{method}"
+    match = _DIFFIE_HELLMAN.fullmatch(name)
+    if match is None:
+        return _UNKNOWN
+    return _GROUPS[match[1]] + (_SHA1 if match[2] == "sha1" else GOOD) + _NOT_POST_QUANTUM
 
 
 def rate_lists(lists: dict[str, tuple[str, ...]]) -> dict[str, list[tuple[str, Rating]]]:

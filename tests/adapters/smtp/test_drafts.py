@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -122,3 +123,34 @@ async def test_signatures() -> None:
             await Draft(mail).ready(queue)
     with pytest.raises(SMTPArgumentError, match="DKIM cannot sign"):
         await Draft(Mail("a@example.org", "b@example.org", b"x", options=options)).ready(queue)
+
+
+async def test_signing_holds_up_nobody() -> None:
+    """It is work for the processor, and is done by a thread."""
+
+    class Signer:
+        def sign(self, message: bytes) -> bytes:
+            assert threading.current_thread() is not threading.main_thread()
+            return b"DKIM-Signature: x\r\n" + message
+
+    queue, _ = await open_queue(*PIPELINING)
+    options = Options(dkim=Signer())  # type: ignore[arg-type]
+    draft = Draft(Mail("a@example.org", "b@example.org", b"x\r\n", options=options))
+    _, body = await draft.ready(queue)
+    assert body.data == b"DKIM-Signature: x\r\nx\r\n"
+
+
+async def test_as_many_recipients_as_the_server_takes() -> None:
+    queue, _ = await open_queue(*PIPELINING, "LIMITS RCPTMAX=3 RCPTDOMAINMAX=1")
+    names = ["a@x.example", "b@y.example", "c@X.example", "d@x.example", "e@x.example"]
+    draft = Draft(Mail("a@example.org", names, b"x\r\n"))
+    envelope, _ = await draft.ready(queue)
+    assert list(envelope.recipients) == ["a@x.example", "c@X.example", "d@x.example"]
+    assert draft.left == ["b@y.example", "e@x.example"]
+    draft.renew(draft.left)
+    envelope, _ = await draft.ready(queue)
+    assert (list(envelope.recipients), draft.left) == (["b@y.example"], ["e@x.example"])
+    draft = Draft(email())
+    envelope, _ = await draft.ready(queue)
+    assert list(envelope.recipients) == ["b@example.org", "c@example.org"]
+    assert draft.left == []

@@ -57,12 +57,18 @@ class Ways(asyncssh.SSHServer):
 
     Attributes:
         asked: where to the clients wanted to go, in their order.
-        answer: what to do instead; it may wait, or raise.
+        answer: what to do first; it may wait, or raise.
+        window: how much each channel may be sent at once, in bytes.
     """
 
     asked: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     ends: asyncio.Queue[Far] = field(default_factory=asyncio.Queue[Far])
     answer: Any = None
+    window: int = 2 << 20
+    connection: Any = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connection = conn
 
     def begin_auth(self, username: str) -> bool:
         return False
@@ -78,7 +84,8 @@ class Ways(asyncssh.SSHServer):
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> Any:
-        return self._open(dest_host, dest_port)
+        channel = self.connection.create_tcp_channel(window=self.window)
+        return channel, self._open(dest_host, dest_port)
 
     def unix_connection_requested(self, dest_path: str) -> Any:
         return self._open(dest_path, 0)

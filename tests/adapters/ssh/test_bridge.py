@@ -17,9 +17,10 @@ from asyncssh.channel import SSHChannel
 import wirekit
 from tests.interop.ssh.sessions import joined
 from tests.servers import asyncssh_server
-from wirekit.adapters.ssh import DisconnectError
+from wirekit.adapters.ssh import SSH, DisconnectError, SSHError
 from wirekit.adapters.ssh import _bridge as bridge
 from wirekit.adapters.ssh._bridge import Connection
+from wirekit.adapters.ssh._flow import Channel
 from wirekit.sockets import memory_pair
 
 DATA = bytes(range(256)) * 2000
@@ -37,9 +38,8 @@ def test_what_is_overridden_is_asyncsshs() -> None:
     added = {"_update_reading", "_go_on", "_exchange_expired", "_lost_by", "_refuse", "_ended"}
     added |= {"_ours", "_peer"}
     assert own_methods(Connection) - added <= set(dir(asyncssh.SSHClientConnection))
-    kind = cast("type", vars(bridge)["_Channel"])
-    assert own_methods(kind) <= set(dir(SSHChannel))
-    for ours, theirs in ((Connection, asyncssh.SSHClientConnection), (kind, SSHChannel)):
+    assert own_methods(Channel) <= set(dir(SSHChannel))
+    for ours, theirs in ((Connection, asyncssh.SSHClientConnection), (Channel, SSHChannel)):
         for name in own_methods(ours) | own_methods(ours, public=True):
             if hasattr(theirs, name):
                 parameters = inspect.signature(getattr(theirs, name)).parameters
@@ -128,3 +128,40 @@ async def test_whose_fault_it_is(code: int) -> None:
             await ssh.run("sleep 60")
         assert dismissed.value.reason_code == code
         assert not isinstance(dismissed.value, wirekit.RemoteProtocolError)
+
+
+async def test_an_error_of_the_callers_own_function() -> None:
+    class VaultSealed(Exception):
+        pass
+
+    async def password() -> str:
+        raise VaultSealed("secret")
+
+    async with asyncssh_server() as server:
+        options: dict[str, Any] = {"client_keys": None, "password": password}
+        with pytest.raises(SSHError, match="VaultSealed in a function") as failed:
+            async with joined(server, **options):
+                raise AssertionError
+        assert isinstance(failed.value.__cause__, VaultSealed)
+        assert "secret" not in str(failed.value)
+
+
+async def test_a_socket_that_is_closed_already() -> None:
+    ours, _theirs = memory_pair()
+    await ours.close()
+    with pytest.raises(wirekit.SocketClosed) as closed:
+        await SSH(ours, known_hosts=b"", username="nobody").open()
+    assert isinstance(closed.value, SSHError)
+
+
+async def test_host_keys_are_asked_for_in_openssh_order() -> None:
+    async with asyncssh_server() as server:
+        accept: dict[str, Any] = {"known_hosts": (), "dangerously_accept_any_host_key": True}
+        async with joined(server, **accept) as (ssh, _):
+            asked = cast("Any", ssh.connection)._server_host_key_algs
+            assert asked[0] == b"ssh-ed25519-cert-v01@openssh.com"
+            assert not {b"ssh-rsa", b"ssh-rsa-cert-v01@openssh.com"} & set(asked)
+        given = {"server_host_key_algs": ["rsa-sha2-256", "ssh-ed25519"]}
+        async with joined(server, **accept, **given) as (ssh, _):
+            asked = cast("Any", ssh.connection)._server_host_key_algs
+            assert asked == [b"rsa-sha2-256", b"ssh-ed25519"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import asyncssh
 import pytest
@@ -199,6 +199,24 @@ async def test_writing_waits_for_the_window(way: Road) -> None:
     await socket.close()
 
 
+async def test_writing_waits_for_what_is_below(way: Road) -> None:
+    """Whatever the peer grants: here it takes nothing from the connection itself."""
+    way.ways.window = 1 << 31
+    socket, far = await way.open()
+    transport = socket.attach(protocol := Streamed())
+    way.server_transport.pause_reading()
+    transport.write(4 * LARGE)
+    lower = cast("Any", way.ssh.connection)._lower
+    assert protocol.write_paused
+    assert lower.get_write_buffer_size() < 300_000
+    assert transport.get_write_buffer_size() > 3 * len(LARGE)
+    way.server_transport.resume_reading()
+    transport.write_eof()
+    await far.ended.wait()
+    assert far.data == 4 * LARGE
+    await socket.close()
+
+
 async def test_a_receiver_that_pauses_within_a_packet(way: Road) -> None:
     class Sipping(Buffered):
         def received(self, data: bytes | memoryview) -> None:
@@ -335,6 +353,25 @@ async def test_writing_to_a_channel_that_the_peer_has_closed(way: Road) -> None:
     transport.write(b"y")
     await protocol.lost.wait()
     assert isinstance(protocol.error, wirekit.ConnectionLost)
+
+
+async def test_what_comes_after_close_is_dropped(way: Road) -> None:
+    """However much it is, the peer can send it and then take what was written."""
+    socket, far = await way.open()
+    protocol = Streamed()
+    transport = socket.attach(protocol)
+    far.channel.pause_reading()
+    transport.write(LARGE)
+    transport.close()
+    transport.pause_reading()
+    transport.resume_reading()
+    far.channel.write(LARGE)
+    await far.writable.wait()
+    far.channel.resume_reading()
+    await protocol.lost.wait()
+    await far.ended.wait()
+    assert far.data == LARGE
+    assert protocol.calls == ["connection_made", "connection_lost"]
 
 
 async def test_a_peer_that_does_not_answer_the_close(

@@ -152,6 +152,7 @@ IDENTIFICATIONS = {
 }
 
 
+@pytest.mark.both_loops
 @pytest.mark.parametrize(("data", "reason"), IDENTIFICATIONS.values(), ids=IDENTIFICATIONS)
 async def test_identifications(data: bytes, reason: int) -> None:
     await check(says(data), reason)
@@ -352,6 +353,7 @@ SEQUENCES = {
 }
 
 
+@pytest.mark.both_loops
 @pytest.mark.parametrize("name", SEALED)
 async def test_packets_out_of_phase(name: str) -> None:
     payload = SEALED[name]
