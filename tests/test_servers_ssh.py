@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,13 @@ def test_openssh(sshd: RunningServer) -> None:
 
 def test_dropbear(dropbear: RunningServer) -> None:
     assert identification(dropbear).startswith(f"SSH-2.0-dropbear_{dropbear.version}".encode())
+
+
+async def test_asyncssh() -> None:
+    async with servers.asyncssh_server() as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert (await reader.readline()).startswith(b"SSH-2.0-AsyncSSH_")
+        writer.close()
 
 
 def test_a_server_that_is_killed_can_be_started_again() -> None:

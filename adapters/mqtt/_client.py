@@ -206,7 +206,6 @@ class MQTT(Requests):
         )
         self._new_link = partial(
             Reconnecting,
-            self._connect,
             connector=connector,
             address=address,
             attempts=reconnect_attempts,
@@ -216,7 +215,8 @@ class MQTT(Requests):
         )
         session = self._fresh_session(manual=manual_acknowledgement)
         first = None if socket is None else _adopted(socket)
-        link = self._new_link(socket=first, on_end=session.end)
+        connect = partial(self._connect, session)
+        link = self._new_link(connect, socket=first, on_end=session.end)
         super().__init__(settings, session, link, manual=manual_acknowledgement)
 
     @classmethod
@@ -285,7 +285,7 @@ class MQTT(Requests):
         if self._goes_on and self._store is None:
             session.inherit(older)
             self._clean_start = False
-        link = self._new_link(socket=None, on_end=session.end)
+        link = self._new_link(partial(self._connect, session), socket=None, on_end=session.end)
         super().__init__(self._settings, session, link, manual=manual)
         self._connected_before = self._restored = self._closed = False
         self.session_present = False
@@ -364,7 +364,7 @@ class MQTT(Requests):
 
     # The connection.
 
-    async def _connect(self, socket: Socket) -> Connection:
+    async def _connect(self, session: Session, socket: Socket) -> Connection:
         """Begin a conversation, and go on with the session on it."""
         settings = self._settings
         # Later ones go on with the session of the first; but 3.1.1 keeps no session that was clean.
@@ -374,6 +374,8 @@ class MQTT(Requests):
         connection, answer = await open_connection(
             socket, settings, client_id=self.client_id, clean_start=clean_start
         )
+        if session is not self._session:  # the client was closed meanwhile, and opened again
+            connection.fail(SocketClosed("the client was closed"))
         if connection.error is not None:
             return connection
         properties = answer.properties
@@ -385,7 +387,7 @@ class MQTT(Requests):
         connection.on_lost = partial(self._lost, connection)
         try:
             keep_alive = properties.get("server_keep_alive", settings.keep_alive)
-            self._session.opened(connection, answer, keep_alive)
+            session.opened(connection, answer, keep_alive)
         except Exception as error:
             connection.fail(error)
             raise

@@ -178,7 +178,8 @@ class Outgoing:
         """
         for flow in [flow for flow in self._waiting.values() if flow.future is not None]:
             del self._waiting[flow.order]
-            self._end(flow, connection_error(error, sent=False))
+            # Whose caller has an outcome, it is about to be withdrawn.
+            self._end(flow, connection_error(error, sent=False) if flow.awaited else None)
         for flow in (*self._published.values(), *self._released.values()):
             if flow.future is not None and not flow.future.done():
                 flow.future.set_exception(connection_error(error, sent=True))

@@ -60,6 +60,11 @@ class Router:
         subscription = self._subscriptions.get(topic_filter)
         return () if subscription is None else tuple(subscription.consumers)
 
+    def identifiers(self, topic_filter: str) -> Collection[int]:
+        """Return the identifiers that one subscription has had."""
+        subscription = self._subscriptions.get(topic_filter)
+        return () if subscription is None else subscription.identifiers
+
     def add(self, consumer: Consumer, topic_filter: str, identifier: int | None = None) -> None:
         """Let a consumer have the messages of a subscription."""
         subscription = self._subscriptions.get(topic_filter)

@@ -24,7 +24,7 @@ from wirekit.protocols.mqtt import (
 
 from ._errors import StoreError, connection_error
 from ._incoming import Incoming
-from ._messages import Messages
+from ._messages import Callback, Messages
 from ._outgoing import Outgoing
 from ._packet_ids import PacketIds
 from ._routing import Router
@@ -132,6 +132,12 @@ class Session:
     def inherit(self, older: Session) -> None:
         """Go on with what an earlier life of the client has left, as if it came from a store."""
         self.subscriptions.inherit(older.subscriptions)
+        # What the server still sends for the blocks of then nobody takes.
+        nobody = Callback(_ignore, self.taken)
+        for name in self.subscriptions.stray:
+            for identifier in older.router.identifiers(name):
+                self.router.add(nobody, name, identifier)
+        self.subscriptions.when_gone(partial(self._remove, nobody))
         self._go_on(older.outgoing.kept(), older.incoming.kept())
 
     def _go_on(
@@ -395,4 +401,4 @@ class Session:
 
 
 def _ignore(packet: object) -> None:
-    """Take a PINGRESP: that something came was noted already."""
+    """Take a PINGRESP, for that something came was noted already, or what nobody wants."""

@@ -23,7 +23,7 @@ from wirekit.protocols.mqtt import (
 from ._errors import MqttCodeError, connection_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from wirekit.protocols.mqtt import Packet, Properties, Subscription
 
@@ -100,6 +100,7 @@ class Subscriptions:
         self._known: dict[str, tuple[Subscription, int | None]] = {}
         self._pending: dict[int, _Request] = {}
         self._stray: set[str] = set()  # which the server may have and nobody wants
+        self._leaving: list[Callable[[], None]] = []  # told when it has none of these any more
         self._kept: set[str] = set()
         self._holders: Counter[str] = Counter()
         self._identifiers: dict[str, int] = {}  # of those that are held
@@ -115,11 +116,21 @@ class Subscriptions:
             self._kept.add(subscription.topic_filter)
 
     def inherit(self, older: Subscriptions) -> None:
-        """Go on with those of an earlier life; whose block has ended, the server is told."""
+        """Go on with those of an earlier life; the server is told of what was some block's own."""
         kept, known = older._kept, older._known
         self.restore(entry for name, entry in known.items() if name in kept)
         self._stray |= older._stray
         self._stray |= known.keys() - kept
+        self._last_identifier = older._last_identifier
+
+    @property
+    def stray(self) -> Collection[str]:
+        """Those that the server may have and nobody wants."""
+        return self._stray
+
+    def when_gone(self, gone: Callable[[], None]) -> None:
+        """Call this as soon as the server has none of the stray ones any more."""
+        self._leaving.append(gone)
 
     # Who wants them.
 
@@ -199,9 +210,22 @@ class Subscriptions:
             self._stray.update(topic_filters)
             for topic_filter in topic_filters:
                 self._forget(topic_filter)
-            gone()
+            self._leaving.append(gone)
         else:
-            future.add_done_callback(lambda done: _dropped(done, gone))
+            future.add_done_callback(lambda done: self._dropped([done], [gone]))
+
+    def _dropped(
+        self, answers: Sequence[asyncio.Future[Answer]], gone: Sequence[Callable[[], None]]
+    ) -> None:
+        """Tell who waited for the ends of subscriptions, when the last of them has an answer."""
+        if not all(answer.done() for answer in answers):
+            return
+        failed = [answer for answer in answers if answer.cancelled() or answer.exception()]
+        if failed:  # then they are stray ones
+            self._leaving += gone
+            return
+        for tell in gone:
+            tell()
 
     def _id(self) -> int:
         packet_id = self._ids.take()
@@ -312,9 +336,15 @@ class Subscriptions:
             identifiers: whether it takes Subscription Identifiers.
         """
         stray, self._stray = sorted(self._stray), set()
+        leaving, self._leaving = self._leaving, []
+        if session_present and stray:
+            answers = [self.unsubscribe(names, {}) for names in _batches(stray)]
+            for answer in answers:
+                answer.add_done_callback(lambda _: self._dropped(answers, leaving))
+            return
+        for tell in leaving:
+            tell()
         if session_present:
-            for names in _batches(stray):
-                self._request(Unsubscribe(self._id(), tuple(names)), None)
             return
         entries = sorted(self._known.values(), key=lambda entry: entry[1] or 0)
         for identifier, group in groupby(entries, key=lambda entry: entry[1]):
@@ -349,12 +379,6 @@ class Subscriptions:
                     self._forget(topic_filter)
             if request.future is not None and not request.future.done():
                 request.future.set_exception(connection_error(error, sent=True))
-
-
-def _dropped(answer: asyncio.Future[Answer], gone: Callable[[], None]) -> None:
-    if not answer.cancelled():
-        answer.exception()  # then it is a stray one
-    gone()
 
 
 def _count(packet: Subscribe | Unsubscribe) -> int:

@@ -218,11 +218,14 @@ async def _first_suitable(
     options: Mapping[str, Any],
 ) -> Client:
     failure: Exception | None = None
+    others: dict[str, None] = {}  # what was wrong with those before, each once
     for attribute in session_passes(parameters.target_session_attrs):
         for attempt in parameters.order():
             try:
                 client = await _open(connection_class, parameters, dialling, options, attempt)
             except _NEXT as error:
+                if failure is not None:
+                    others[f"before that: {failure}"] = None
                 failure = error
                 continue
             try:
@@ -232,7 +235,10 @@ async def _first_suitable(
                 client.terminate()
                 raise
             await client.close()
+            others[f"{attempt} can be reached, and is not {attribute.value}"] = None
     if failure is not None:
+        for note in others:
+            failure.add_note(note)
         raise failure
     wanted = parameters.target_session_attrs.value
     raise TargetServerAttributeNotMatched(

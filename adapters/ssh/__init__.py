@@ -21,6 +21,7 @@ from ._errors import (
 from ._host_keys import HostKeyVerification
 from ._report import Report
 from ._scan import scan
+from ._sessions import Pending
 from ._transport import SSHTransport
 from ._url import parse_url
 
@@ -32,6 +33,7 @@ __all__ = [
     "DisconnectError",
     "HostKeyError",
     "HostKeyVerification",
+    "Pending",
     "PermissionDenied",
     "Report",
     "SSHConnectError",

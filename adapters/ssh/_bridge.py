@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import zlib
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncssh
-from asyncssh.compression import Decompressor
 from asyncssh.constants import (
     MSG_DISCONNECT,
     MSG_IGNORE,
     MSG_USERAUTH_LAST,
     MSG_USERAUTH_REQUEST,
+    OPEN_RESOURCE_SHORTAGE,
 )
 
 from wirekit._errors import (
@@ -32,8 +31,9 @@ from wirekit._errors import (
 from wirekit.protocols.ssh import DisconnectReason, HostKey, SSHProtocolError
 
 from ._errors import DisconnectError, SSHError, connection_error
-from ._flow import with_flow_control
+from ._flow import Inflater, with_flow_control
 from ._host_keys import in_openssh_order
+from ._process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -52,6 +52,7 @@ _SLICE = 65536  # asyncssh copies what is left of a chunk for each packet in it
 _BEFORE_LOGIN = 1 << 22  # bytes that a server may send until then
 _UNSENT = 1 << 18  # bytes of answers, beyond what a channel may fill, that the peer does not take
 _WAITING = 10_000  # packets of ours that wait for keys, or requests of the peer's for an answer
+_CHANNELS = 10_000  # open at once, beyond which the server may open no more
 _EMPTY_STRING = bytes(4)
 # RFC 4253 §11.1: what we say of the peer's faults, not it of ours.
 _FAULTS = {
@@ -230,7 +231,13 @@ class Connection(asyncssh.SSHClientConnection):
             channel.go_on()
 
     def add_channel(self, chan: SSHChannel[Any]) -> int:
-        """Number a channel that is being made, and add our flow control to it."""
+        """Number a channel that is being made, and add our flow control to it.
+
+        Raises:
+            asyncssh.ChannelOpenError: the server wants it, and has too many.
+        """
+        if self._receiving and len(self._channels) >= _CHANNELS:
+            raise asyncssh.ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "too many channels")
         number = super().add_channel(chan)
         chan.__class__ = with_flow_control(type(chan))
         if not self._receiving:
@@ -238,6 +245,13 @@ class Connection(asyncssh.SSHClientConnection):
             if opened is not None:
                 opened.append(cast("Channel[Any]", chan))
         return number
+
+    async def create_session(self, session_factory: Any, *args: Any, **kwargs: Any) -> Any:
+        """Open a session, for a process one of ours."""
+        if session_factory is asyncssh.SSHClientProcess:
+            session_factory = Process
+        theirs = cast("Any", super())
+        return await theirs.create_session(session_factory, *args, **kwargs)
 
     @contextlib.contextmanager
     def unless_it_fails(self) -> Generator[None]:
@@ -312,9 +326,11 @@ class Connection(asyncssh.SSHClientConnection):
             key = HostKey(key_data)
         except SSHProtocolError as error:
             raise connection_error(error) from None
-        self._verification.verify(*self._looked_up, key)
-        self._server_host_key = asyncssh.public_key.decode_ssh_public_key(key.key_blob)
-        return self._server_host_key
+        host_key = asyncssh.public_key.decode_ssh_public_key(key.key_blob)
+        if host_key != self._server_host_key:  # else it was verified by an earlier key exchange
+            self._verification.verify(*self._looked_up, key)
+            self._server_host_key = host_key
+        return host_key
 
     def _send_kexinit(self) -> None:
         super()._send_kexinit()
@@ -328,7 +344,7 @@ class Connection(asyncssh.SSHClientConnection):
         """Take the new keys into use."""
         super().send_newkeys(k, h)
         if self._next_decompressor is not None:
-            self._next_decompressor = _Inflater(self._max_recv_pktlen)
+            self._next_decompressor = Inflater(self._max_recv_pktlen)
 
     def _send_deferred_packets(self) -> None:
         if self._kex_complete and self._exchange_timer is not None:
@@ -430,19 +446,3 @@ class _Face:
     def abort(self) -> None:
         """End the connection, but send SSH_MSG_DISCONNECT first if the peer takes it."""
         self._socket.close()
-
-
-class _Inflater(Decompressor):
-    """zlib, but no packet becomes larger than one may be."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._inflater = zlib.decompressobj()
-
-    def decompress(self, data: bytes) -> bytes | None:
-        """Return the packet, or None if it is none."""
-        try:
-            inflated = self._inflater.decompress(data, self._limit)
-        except zlib.error:
-            return None
-        return None if self._inflater.unconsumed_tail else inflated

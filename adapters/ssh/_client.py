@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wirekit.sockets import AddressLike, Connector, Policy, Socket, SocketLike
 
     from ._bridge import Connection
-    from ._carrier import SSHConnector
+    from ._carrier import SSHConnector, SSHConnectorOptions
     from ._host_keys import KnownHostsArgument, PublicKeyArgument, VerifyHostKey
 
 __all__ = ["SSH", "connect"]
@@ -122,7 +122,6 @@ class SSH(Sessions):
         self._connector, self._address = connector, address
         self._current: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
-        self._failure: Exception | None = None
         self._used = self._closed = False
 
     async def open(self) -> Self:
@@ -211,7 +210,7 @@ class SSH(Sessions):
         """
         return self.connection.get_extra_info(name, default)
 
-    def connector(self, **options: Any) -> SSHConnector:
+    def connector(self, **options: Unpack[SSHConnectorOptions]) -> SSHConnector:
         """Return a connector: its sockets are connections that this server makes.
 
         See `SSHConnector` for the options.
@@ -254,8 +253,7 @@ class SSH(Sessions):
     def _settled(self, connecting: asyncio.Task[Connection]) -> None:
         self._connecting = None
         if not connecting.cancelled():
-            error = connecting.exception()
-            self._failure = error if isinstance(error, Exception) else self._failure
+            connecting.exception()  # taken, in case that nobody waits for it any more
 
     def _lost(self) -> Exception:
         if self._current is not None and self._current.error is not None:

@@ -1,16 +1,18 @@
-"""The flow control that asyncssh's channels lack."""
+"""The flow control that asyncssh's channels lack, and the limit that its decompression does."""
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import asyncssh
 from asyncssh.channel import SSHChannel
+from asyncssh.compression import Decompressor
 
 if TYPE_CHECKING:
     from asyncssh.packet import SSHPacket
 
-__all__ = ["Channel", "with_flow_control"]
+__all__ = ["Channel", "Inflater", "with_flow_control"]
 
 _Text = TypeVar("_Text", bytes, str)
 
@@ -91,3 +93,19 @@ def with_flow_control(theirs: type[SSHChannel[Any]]) -> type[SSHChannel[Any]]:
     if theirs not in _kinds:
         _kinds[theirs] = type(theirs.__name__, (Channel, theirs), {"__module__": __name__})
     return _kinds[theirs]
+
+
+class Inflater(Decompressor):
+    """zlib, but no packet becomes larger than one may be."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inflater = zlib.decompressobj()
+
+    def decompress(self, data: bytes) -> bytes | None:
+        """Return the packet, or None if it is none."""
+        try:
+            inflated = self._inflater.decompress(data, self._limit + 1)
+        except zlib.error:
+            return None
+        return None if len(inflated) > self._limit else inflated

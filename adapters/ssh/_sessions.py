@@ -102,15 +102,11 @@ class Sessions:
             asyncssh.TimeoutError: it did not end in time.
         """
         process = await self.create_process(*args, **kwargs)
-        connection: Connection = process.get_extra_info("connection")
         try:
-            result = await process.wait(check, timeout)
+            return await process.wait(check, timeout)
         except BaseException:
             process.channel.abort()
             raise
-        if result.returncode is None and connection.error is not None:
-            raise connection_error(connection.error)  # asyncssh would call it done
-        return result
 
     def create_process(
         self, *args: object, **kwargs: Any

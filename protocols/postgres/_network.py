@@ -7,6 +7,7 @@ binary format: family, prefix length, whether it is a cidr, number of bytes, and
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -43,12 +44,14 @@ def decode_inet(data: bytes) -> Address | Interface:
 
 def encode_inet(value: Any) -> bytes:
     """Write whatever ``ip_address`` or ``ip_interface`` takes."""
-    try:
+    with suppress(ValueError):
         address = ip_address(value)
-    except ValueError:
+        return _encode(address.packed, address.max_prefixlen, is_cidr=False)
+    try:
         interface = ip_interface(value)
-        return _encode(interface.packed, interface.network.prefixlen, is_cidr=False)
-    return _encode(address.packed, address.max_prefixlen, is_cidr=False)
+    except ValueError:
+        raise ValueError("an IPv4 or IPv6 address is required") from None  # not to show the value
+    return _encode(interface.packed, interface.network.prefixlen, is_cidr=False)
 
 
 def decode_cidr(data: bytes) -> Network:
@@ -62,7 +65,11 @@ def decode_cidr(data: bytes) -> Network:
 
 def encode_cidr(value: Any) -> bytes:
     """Write whatever ``ip_network`` takes; no bit may be set to the right of the prefix."""
-    network = ip_network(value)
+    try:
+        network = ip_network(value)
+    except ValueError:
+        text = "an IPv4 or IPv6 network is required, with no bits set to the right of its prefix"
+        raise ValueError(text) from None
     return _encode(network.network_address.packed, network.prefixlen, is_cidr=True)
 
 

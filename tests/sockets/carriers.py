@@ -205,7 +205,7 @@ CARRIERS: dict[str, Callable[[Workshop], Callable[..., Awaitable[Pair]]]] = {
     "websocket in tls": lambda make: partial(make.websocket, partial(make.tls, make.tcp)),
     "ssh": lambda make: partial(make.ssh, make.tcp),
     "ssh at both ends": lambda make: make.ssh_at_both_ends,
-    "tls in ssh": lambda make: partial(make.tls, partial(make.ssh, make.tcp)),
+    "tls in ssh": lambda make: partial(make.tls, make.ssh_at_both_ends),
 }
 # The server's end is a socket of the operating system, which tells of an abort by a FIN if nothing
 # was unread.

@@ -11,6 +11,9 @@ import wirekit
 from tests.interop.waiting import eventually
 from wirekit.adapters.mqtt import MQTT, MemoryStore, MqttError
 from wirekit.protocols.mqtt import (
+    ConnAck,
+    Connect,
+    PubAck,
     Publish,
     PubRec,
     PubRel,
@@ -162,6 +165,24 @@ async def test_which_session_each_time(settings: dict[str, Any], clean_starts: l
         assert (await server.accept()).clean_start is clean_start
         await entering
         await client.__aexit__(None, None, None)
+    network.close()
+
+
+async def test_an_opening_that_comes_to_its_end_in_the_next_life() -> None:
+    client, network = on_network(client_id="tester")
+    late = asyncio.create_task(client.open())
+    slow = await network.server()
+    await slow.receive(Connect)
+    await client.aclose()
+    server = await accepted(client, network)
+    await slow.send(ConnAck())
+    with pytest.raises(wirekit.SocketClosed):
+        await late
+    publishing = asyncio.create_task(client.publish("a", qos=1))
+    await server.receive(Publish)
+    await server.send(PubAck(1))
+    await publishing
+    await client.aclose()
     network.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wirekit import ConnectionLost, LocalProtocolError
+from wirekit import ConnectionLost, LocalProtocolError, ReadTimeout
 from wirekit.adapters.mqtt import MemoryStore, MessageExpired, MqttCodeError, SessionLost
 from wirekit.adapters.mqtt._incoming import Incoming
 from wirekit.adapters.mqtt._outgoing import Flow, Outgoing
@@ -241,6 +241,23 @@ async def test_a_refusal_that_nobody_waits_for(told: list[BaseException]) -> Non
     sender.outgoing.withdraw(sender.add("a"))
     sender.outgoing.acknowledged(PubAck(1, ReasonCode.NOT_AUTHORIZED))
     assert [type(error) for error in told] == [MqttCodeError]
+
+
+@pytest.mark.parametrize("end", ["too late", "cancelled"])
+async def test_who_is_about_to_leave_when_all_fails(end: str, told: list[BaseException]) -> None:
+    """He has his own error by now: there is nobody else to be told."""
+    sender = Sender(receive_maximum=1, store=opened_store())
+    sender.add("a")
+    flow = sender.add("b")
+    assert flow.future is not None
+    if end == "cancelled":
+        flow.future.cancel()
+    else:
+        flow.future.set_exception(ReadTimeout("it took too long"))
+    sender.outgoing.fail(ConnectionLost("and then this"))
+    assert stored(sender) == [(1, 1, "publish")]
+    assert not told
+    assert flow.future.cancelled() or isinstance(flow.future.exception(), ReadTimeout)
 
 
 async def test_what_expires_while_it_waits() -> None:

@@ -99,7 +99,8 @@ async def test_a_cancelled_send_sends_nothing() -> None:
 
 
 async def test_a_server_that_never_reads() -> None:
-    async with opened(timeout=0.02) as (transport, _):
+    async with opened() as (transport, _):
+        inside(connection_of(transport))._outbox._timeout = 0.01
         payloads = [b"\x5e" + bytes(10000)] * 100
         await transport.send_packet(*payloads)
         with pytest.raises(SSHTimeoutError, match="took no bytes"):
@@ -213,7 +214,8 @@ async def test_a_server_that_sends_on_and_on_instead(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_server_that_never_takes_part() -> None:
-    async with opened(timeout=0.05) as (transport, peer):
+    async with opened() as (transport, peer):
+        inside(connection_of(transport))._exchanges._timeout = 0.01
         with pytest.raises(SSHTimeoutError, match="exchange keys within"):
             await transport.rekey()
         goodbye = await peer.goodbye()

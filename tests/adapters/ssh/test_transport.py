@@ -294,7 +294,7 @@ async def test_a_server_that_says_nothing() -> None:
 
 
 async def test_a_server_that_only_identifies_itself() -> None:
-    async with joined(timeout=0.02) as (transport, peer):
+    async with joined(timeout=0.1) as (transport, peer):
         await peer.socket.write(b"SSH-2.0-slow\r\n")
         with pytest.raises(SSHTimeoutError, match="exchange keys within"):
             await transport.__aenter__()

@@ -14,7 +14,7 @@ from wirekit.protocols.ssh._primitives import encode_text
 from wirekit.sockets import Socket, connect, memory_pair
 
 USERAUTH_REQUEST, USERAUTH_SUCCESS = 50, 52
-REQUEST_SUCCESS, REQUEST_FAILURE = 81, 82
+GLOBAL_REQUEST, REQUEST_SUCCESS, REQUEST_FAILURE = 80, 81, 82
 REQUEST = b"\x50" + encode_text("unknown@wirekit.example") + b"\1"
 
 
@@ -40,11 +40,16 @@ async def ask(transport: SSHTransport, count: int, size: int = 0) -> None:
 
     sending = asyncio.create_task(send())
     answers = 0
-    while answers < count:
-        received = await transport.receive_packet()
-        if isinstance(received, Packet) and received.number in (REQUEST_SUCCESS, REQUEST_FAILURE):
-            answers += 1
-    await sending
+    try:
+        while answers < count:
+            received = await transport.receive_packet()
+            assert isinstance(received, Packet)
+            assert received.number in (REQUEST_SUCCESS, REQUEST_FAILURE, GLOBAL_REQUEST)
+            answers += received.number != GLOBAL_REQUEST
+        await sending
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
 
 
 Change = Callable[[bytes], bytes]

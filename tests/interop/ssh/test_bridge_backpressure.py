@@ -17,6 +17,7 @@ from tests.interop.ssh.sessions import joined
 from tests.interop.waiting import eventually, turns
 from tests.servers import AsyncsshServer, asyncssh_server
 from wirekit.adapters.ssh import SSHTimeoutError
+from wirekit.adapters.ssh import _bridge as bridge
 
 MEBIBYTE = 1 << 20
 HUGE = {"window": 1 << 31}
@@ -187,7 +188,8 @@ async def test_keys_are_exchanged_under_load() -> None:
         assert [result.stdout for result in results] == [data] * 3
 
 
-async def test_requests_that_keys_hold_back_are_counted() -> None:
+async def test_requests_that_keys_hold_back_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge, "_WAITING", 500)
     async with asyncssh_server() as server, joined(server) as (ssh, theirs):
         theirs.pause_reading()
         connection = sent(server)
@@ -195,7 +197,7 @@ async def test_requests_that_keys_hold_back_are_counted() -> None:
         connection._kex_complete = True  # though it is not
         run = asyncio.create_task(ssh.run("echo"))
         for _ in range(12):
-            for _ in range(1000):
+            for _ in range(50):
                 connection._send_global_request(b"ping@wirekit.example", want_reply=True)
             await turns(3)
         with pytest.raises(wirekit.RemoteProtocolError, match="asks for more than it lets"):

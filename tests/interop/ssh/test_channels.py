@@ -12,7 +12,7 @@ import pytest
 
 import wirekit
 from tests.interop.ssh.sessions import Target, running
-from tests.servers import sshd_server
+from tests.servers import RunningServer, sshd_server
 from wirekit.adapters.ssh import ChannelOpenError
 from wirekit.sockets import UnixAddress
 
@@ -104,15 +104,21 @@ async def test_a_unix_socket(target: Target, path: Path) -> None:
         assert caught.value.code == 2
 
 
-async def test_what_openssh_forbids() -> None:
+@pytest.fixture(scope="module")
+def strict_sshd() -> Iterator[RunningServer]:
+    """A server that leads to one place only."""
     config = {"PermitOpen": "127.0.0.1:2", "AllowStreamLocalForwarding": "no"}
-    with sshd_server(config=config) as sshd:
-        async with running("openssh", sshd).client() as ssh:
-            # It says "administratively prohibited" of TCP only, and "open failed" of the rest.
-            for address, code in (("127.0.0.1:1", 1), ("unix:///run/db.sock", 2)):
-                with pytest.raises(ChannelOpenError) as caught:
-                    await ssh.connector()(address)
-                assert caught.value.code == code
-            with pytest.raises(wirekit.ConnectRefused):
-                await ssh.connector()("127.0.0.1:2")
-            assert ssh.is_connected
+    with sshd_server(config=config) as server:
+        yield server
+
+
+async def test_what_openssh_forbids(strict_sshd: RunningServer) -> None:
+    async with running("openssh", strict_sshd).client() as ssh:
+        # It says "administratively prohibited" of TCP only, and "open failed" of the rest.
+        for address, code in (("127.0.0.1:1", 1), ("unix:///run/db.sock", 2)):
+            with pytest.raises(ChannelOpenError) as caught:
+                await ssh.connector()(address)
+            assert caught.value.code == code
+        with pytest.raises(wirekit.ConnectRefused):
+            await ssh.connector()("127.0.0.1:2")
+        assert ssh.is_connected

@@ -101,6 +101,12 @@ async def test_files(target: Target, tmp_path: Path) -> None:
             await sftp.stat(str(tmp_path / "nothing"))
 
 
+async def test_keys_are_exchanged_anew(target: Target) -> None:
+    async with target.client(rekey_bytes=100_000) as ssh:
+        for _ in range(2):
+            assert (await ssh.run("cat", input=DATA, encoding=None)).stdout == DATA
+
+
 async def test_connections_from_the_server(target: Target) -> None:
     async with echoing() as port, target.client() as ssh:
         reader, writer = await ssh.open_connection("127.0.0.1", port)
