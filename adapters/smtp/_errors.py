@@ -18,7 +18,8 @@ SMTPException                      (wirekit.Error)
 │  ├─ SMTPDataError                the message
 │  └─ SMTPServiceClosed            (SMTPServerDisconnected) 421: it closes the connection
 ├─ SMTPRecipientsRefused           (ServerError) every recipient, or one and all were wanted
-├─ Uncertain                       the connection was lost after the final dot
+├─ Uncertain                       the connection was lost after the final dot, or when the mail was
+│                                  accepted for some of its recipients (LIMITS)
 └─ and each of wirekit's own errors, such as TLSError, as a class that is both
 
 Whatever else a call that sends a mail raises, the mail was not accepted; only `Uncertain` says that

@@ -161,6 +161,8 @@ class Connection(asyncssh.SSHClientConnection):
                 self._refuse("the server sends too much before the login")
                 return
         for start in range(0, len(data), _SLICE):
+            if self._transport is None:
+                return
             super().data_received(data[start : start + _SLICE])
             if max(len(self._deferred_packets), len(self._global_request_queue)) > _WAITING:
                 self._refuse("the server asks for more than it lets us answer")
@@ -172,7 +174,7 @@ class Connection(asyncssh.SSHClientConnection):
 
     def connection_lost(self, exc: Exception | None = None) -> None:
         """Give up, because of the transport or of asyncssh itself."""
-        if isinstance(exc, asyncssh.Error):
+        if isinstance(exc, asyncssh.Error) and not isinstance(exc, Error):
             super().connection_lost(exc)
         else:
             text = f"the connection to {self._peer()} was lost"
@@ -236,7 +238,8 @@ class Connection(asyncssh.SSHClientConnection):
         Raises:
             asyncssh.ChannelOpenError: the server wants it, and has too many.
         """
-        if self._receiving and len(self._channels) >= _CHANNELS:
+        open_channels: dict[int, object] = vars(self)["_channels"]
+        if self._receiving and len(open_channels) >= _CHANNELS:
             raise asyncssh.ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "too many channels")
         number = super().add_channel(chan)
         chan.__class__ = with_flow_control(type(chan))

@@ -175,9 +175,9 @@ class ChannelTransport(Transport):
     and the receiver gets ``connection_made`` once the channel is open.
 
     ``write_eof`` sends SSH_MSG_CHANNEL_EOF, ``close`` that and SSH_MSG_CHANNEL_CLOSE; then it waits
-    some seconds at most for the peer's. A channel that is closed without SSH_MSG_CHANNEL_EOF is an
-    error, as some of the stream may be missing, and so is the loss of the SSH connection. OpenSSH
-    sends SSH_MSG_CHANNEL_EOF even if what it had connected to was reset; SSH has no word for that.
+    some seconds at most for the peer's. The loss of the SSH connection is an error. A channel that
+    the peer closes without SSH_MSG_CHANNEL_EOF has ended, as many servers say no more than that;
+    whether what the server had connected to was reset, SSH has no word for.
     ``abort`` drops what is not sent and closes without SSH_MSG_CHANNEL_EOF.
     """
 
@@ -193,7 +193,6 @@ class ChannelTransport(Transport):
         self._eof_wanted = False
         self._eof_sent = False
         self._eof_received = False
-        self._ended = False  # by the peer, whose SSH_MSG_CHANNEL_EOF came before
         self._gone = False
         self._closer: asyncio.TimerHandle | None = None
 
@@ -311,14 +310,13 @@ class ChannelTransport(Transport):
         if not self._channel.is_closing():  # the bridge calls this at the end, too
             self._flush()
 
-    def channel_closed(self, after_eof: bool) -> None:
+    def channel_closed(self) -> None:
         """Note that the peer wants nothing more, though something received may be unread."""
-        self._ended = after_eof
         if self.get_write_buffer_size() and not self._closing:
             self._break("the peer closed the SSH channel while there was more to send")
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take the end of the channel; it was clean if the peer's direction had ended before."""
+        """Take the end of the channel, behind all that was received in it."""
         self._gone = True
         if not self._made:
             return
@@ -326,8 +324,6 @@ class ChannelTransport(Transport):
             self._break(f"the SSH connection was lost: {error}", error)
         elif self._closing:
             self._end(None)
-        elif not (self._eof_received or self._ended):
-            self._break("the SSH channel was closed before the end of its data")
         else:
             self._eof_received = True
             self._read_on()

@@ -13,15 +13,14 @@ Channel: TypeAlias = SSHChannel[bytes]
 
 
 class _Session(Protocol):
-    def channel_closed(self, after_eof: bool) -> None: ...
+    def channel_closed(self) -> None: ...
 
 
 def watch(channel: Channel) -> None:
     """Let a channel tell its session two things more.
 
-    - ``channel_closed(after_eof)`` is called at once when the peer closes the channel. asyncssh
-      itself tells it behind the last byte received, which may be long after if reading is paused;
-      and then ``eof_received`` is not called for an end that came with it.
+    - ``channel_closed()`` is called at once when the peer closes the channel. asyncssh itself tells
+      it behind the last byte received, which may be long after if reading is paused.
     - ``connection_lost`` always gets an error if it is the SSH connection that has ended.
     """
     kind = type(channel)
@@ -43,7 +42,6 @@ class _Watched(SSHChannel[bytes]):
 
     def _close_send(self) -> None:
         by_peer = self._send_state not in ("closed", "close_pending")
-        after_eof = self._recv_state in ("eof_pending", "eof")
         if by_peer and self._session is not None:
-            cast("_Session", self._session).channel_closed(after_eof)
+            cast("_Session", self._session).channel_closed()
         super()._close_send()

@@ -207,9 +207,9 @@ CARRIERS: dict[str, Callable[[Workshop], Callable[..., Awaitable[Pair]]]] = {
     "ssh at both ends": lambda make: make.ssh_at_both_ends,
     "tls in ssh": lambda make: partial(make.tls, make.ssh_at_both_ends),
 }
-# The server's end is a socket of the operating system, which tells of an abort by a FIN if nothing
-# was unread.
-SYSTEM_SERVERS = ("tcp", "unix", "ssh")
+# An abort looks like an end: a socket of the operating system tells of it by a FIN if nothing was
+# unread, and SSH has no word for it.
+ABORT_IS_END = ("tcp", "unix", "ssh", "ssh at both ends")
 
 
 class _Accepting(asyncssh.SSHServer):

@@ -20,7 +20,7 @@ from wirekit import (
 )
 from wirekit.sockets import Socket
 
-from .carriers import CARRIERS, SYSTEM_SERVERS, Workshop, below, unread, until
+from .carriers import ABORT_IS_END, CARRIERS, Workshop, below, unread, until
 from .protocols import Buffered, Recording, Streamed
 
 pytestmark = [pytest.mark.both_loops, pytest.mark.parametrize("carrier", CARRIERS)]
@@ -232,7 +232,7 @@ async def test_the_peer_of_an_abort_learns_of_it(carrier: str, make: Workshop) -
     reading = asyncio.create_task(server.read())
     await asyncio.sleep(0)
     client.abort()
-    if carrier in SYSTEM_SERVERS:
+    if carrier in ABORT_IS_END:
         assert await reading == b""
     else:
         with pytest.raises(ConnectionLost):

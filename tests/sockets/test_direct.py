@@ -127,6 +127,17 @@ async def test_http_ports_come_with_a_hint(port: int, monkeypatch: pytest.Monkey
     assert "an HTTP service needs an HTTP client" in str(error)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_an_ip_address_takes_no_thread(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(*_: object) -> None:
+        raise AssertionError("a thread is asked for a name")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", no_thread)
+    with listening(host) as port:
+        async with connect((host, port)) as socket:
+            assert socket.info.local_address is not None
+
+
 async def test_a_name_without_address(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(*_: object, **__: object) -> object:
         raise stdlib_socket.gaierror(stdlib_socket.EAI_NONAME, "Name or service not known")

@@ -228,6 +228,17 @@ async def test_send_many() -> None:
         await anext(pool.send_many(mails))
 
 
+async def test_those_that_are_deferred_of_recipients_in_several_transactions() -> None:
+    mailbox = Mailbox(*PIPELINING, "LIMITS RCPTMAX=2")
+    mailbox.answers = [("RCPT TO:<2@", "450 later"), ("RCPT TO:<3@", "550 unknown")]
+    names = [f"{number}@example.org" for number in range(5)]
+    async with pool_for(mailbox, size=1) as pool:
+        result = await pool.sendmail("a@example.org", names, MESSAGE)
+    assert {name: reply.code for name, reply in result.errors.items()} == {names[3]: 550}
+    assert list(result.recipients) == names
+    assert [recipients for _, recipients, _ in mailbox.mails] == [names[:2], names[4:], [names[2]]]
+
+
 @pytest.mark.parametrize("why", ["451 later", "421 too fast"])
 async def test_whoever_pauses_learns_at_once_that_the_pool_is_closed(why: str) -> None:
     mailbox = Mailbox(*PIPELINING)

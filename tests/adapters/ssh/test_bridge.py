@@ -174,10 +174,13 @@ async def test_the_server_opens_only_so_many_channels(monkeypatch: pytest.Monkey
     monkeypatch.setattr(bridge, "_CHANNELS", 2)
     async with asyncssh_server() as server, joined(server) as (ssh, _):
 
-        def accept(reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
+        def welcome(reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
             writer.write(b"welcome")
 
-        async with ssh.start_server(lambda *_: accept, "127.0.0.1", 0) as listener:
+        def accept(host: str, port: int) -> object:
+            return welcome
+
+        async with ssh.start_server(accept, "127.0.0.1", 0) as listener:
             streams = [
                 await asyncio.open_connection("127.0.0.1", listener.get_port()) for _ in range(3)
             ]

@@ -18,15 +18,15 @@ class Session(Far):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[object] = []
+        self.calls: list[str] = []
         self.error: Exception | None = None
 
     def eof_received(self) -> bool:
         self.calls.append("eof")
         return super().eof_received()
 
-    def channel_closed(self, after_eof: bool) -> None:
-        self.calls.append(("closed", after_eof))
+    def channel_closed(self) -> None:
+        self.calls.append("closed")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.calls.append("lost")
@@ -61,7 +61,7 @@ async def test_the_peers_close_is_told_at_once(eof: bool, paused: bool, way: Roa
     far.channel.close()
     await turns(30)
     told = ["eof"] if eof and not paused else []
-    assert session.calls[: len(told) + 1] == [*told, ("closed", eof)]
+    assert session.calls[: len(told) + 1] == [*told, "closed"]
     session.channel.resume_reading()
     await session.lost.wait()
     assert session.error is None

@@ -246,6 +246,23 @@ async def test_connecting_again_is_shared_and_may_be_given_up(server: AsyncsshSe
             await waiting
 
 
+async def test_the_loss_of_the_server_in_between(server: AsyncsshServer) -> None:
+    target = embedded(server)
+    address = ("127.0.0.1", target.port)
+    async with (
+        target.client() as outer,
+        SSH(connector=outer.connector(), address=address, **target.login) as inner,
+    ):
+        command = asyncio.ensure_future(inner.run("sleep 60"))
+        await eventually(lambda: channels(server.connections[1]))
+        server.connections[0].abort()
+        with pytest.raises(wirekit.ConnectionLost, match=f"{target.port} was lost: .*lost"):
+            await command
+        assert not inner.is_connected
+        with pytest.raises(wirekit.ConnectionLost):  # what it goes through has no connector
+            await inner.run("echo")
+
+
 async def test_nobody_listens_any_more() -> None:
     async with asyncssh_server() as server:
         target = embedded(server)
