@@ -29,7 +29,7 @@ def write_pieces(
         congested: whether the transport wants no more for now.
 
     Returns:
-        What there was no room for; nothing if the transport is closing.
+        What there was no room for.
     """
     small: list[Buffer] = []
     for index, piece in enumerate(pieces):
@@ -41,8 +41,6 @@ def write_pieces(
             small.clear()
         view = memoryview(piece)
         while view and not congested():
-            if transport.is_closing():
-                return []  # whatever is written is lost, and asyncio logs each time
             transport.write(view[:_SLICE])
             view = view[_SLICE:]
         if congested():

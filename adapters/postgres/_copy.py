@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,14 @@ from .exceptions import InternalClientError, UnsupportedServerFeatureError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        Awaitable,
+        Callable,
+        Iterable,
+        Sequence,
+    )
     from typing import Protocol, Unpack
 
     from wirekit.protocols._buffer import Buffer
@@ -240,7 +247,7 @@ class Copying(CopyGuard):
         self._check_where(where)
         name = table(table_name, schema_name)
         columns = columns and tuple(columns)
-        async with self._limited(timeout), self._table_held():
+        async with self._limited(timeout), self._holding():
             found = (await self._describe_anew(described(name, columns))).columns
             codecs = [
                 _binary_codec(self._parameter_codec(column.type), column, "encoder")
@@ -344,7 +351,7 @@ class Copying(CopyGuard):
     async def _begin_records(
         self, statement: str, description: str, record_class: type[Record] | None
     ) -> CopyOut:
-        async with self._table_held():
+        async with self._holding():
             columns = (await self._describe_anew(description)).columns
             codecs = [_binary_codec(self._codec(each.type), each, "decoder") for each in columns]
             keys = RecordKeys([column.name for column in columns])
@@ -355,11 +362,12 @@ class Copying(CopyGuard):
 
     # What COPY needs
 
-    def _table_held(self) -> AbstractAsyncContextManager[None]:
-        """Keep others away, who might change the table between its description and its COPY."""
-        self._check_open()
-        self._refuse_in_pipeline()
-        return self._ownership.holding()
+    @asynccontextmanager
+    async def _holding(self) -> AsyncGenerator[None]:
+        """Let nobody change the table between its description and its COPY."""
+        await self._ready()
+        async with self._ownership.holding():
+            yield
 
     async def _describe_anew(self, query: str) -> Statement:
         # Always anew: another session may have changed the table since.

@@ -106,8 +106,9 @@ class Queries(Session):
     async def _many(
         self, query: str, args: Iterable[Sequence[Any]], record_class: type[Record] | None
     ) -> list[Any]:
-        self._check_open()
-        self._refuse_in_pipeline()
+        await self._ready()
+        if self._statements.keeps(query) and self._statements.get(query) is None:
+            await self._prepare(query)  # while others use the connection as well
         # Nobody is to change a table between the description of its columns and their rows.
         async with self._ownership.holding():
             statement = self._statements.get(query) or await self._prepare(query)

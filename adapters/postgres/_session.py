@@ -35,7 +35,7 @@ from ._introspection import (
 from ._ownership import Hold, Ownership
 from ._results import Results, checked_result, copy_error, last_tag, raise_error, rows_of
 from ._server_version import parse_server_version
-from ._statements import Statement, StatementCache, check_record_class
+from ._statements import BorrowedStatement, Statement, StatementCache, check_record_class
 from .exceptions import (
     ClosedError,
     InterfaceError,
@@ -412,15 +412,8 @@ class Session:
     async def _catalogue(self, query: str, values: Sequence[Any]) -> list[TypeInfo]:
         """Run a query about types; its own values go through no codecs of the user's."""
         prepared = self._statements.get(query) or await self._prepare(query)
-        oids = prepared.parameter_types
-        statement = Statement(
-            prepared.name,
-            query,
-            oids,
-            builtin_parameter_codecs(oids),
-            prepared.columns,
-            builtin_codecs,
-        )
+        parameters = builtin_parameter_codecs(prepared.parameter_types)
+        statement = BorrowedStatement(prepared, parameters, builtin_codecs)
         if self._pipeline is not None and self._pipeline.is_ours:
             found = await self._pipeline.run_now(statement, values)
         else:

@@ -14,13 +14,9 @@ class Recorder(asyncio.Transport):
         super().__init__()
         self.room = room
         self.written: list[bytes] = []
-        self.lost = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return self.lost
 
     def congested(self) -> bool:
         return len(self.written) >= self.room
@@ -59,10 +55,3 @@ def test_a_large_piece_that_ends_where_the_room_does_leaves_nothing_of_it() -> N
     large = bytes(LARGE)
     assert write_pieces(transport, [large, b"b"], transport.congested) == [b"b"]
     assert transport.written == [large]
-
-
-def test_a_transport_that_was_lost_is_given_no_large_piece() -> None:
-    transport = Recorder()
-    transport.lost = True
-    assert write_pieces(transport, [bytes(LARGE), b"b"], transport.congested) == []
-    assert transport.written == []

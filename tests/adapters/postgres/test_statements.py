@@ -10,7 +10,7 @@ import pytest
 from tests.adapters.postgres._login import client
 from tests.servers import RunningServer
 from wirekit.adapters.postgres import InterfaceError, Postgres, QueryArgumentError, Record
-from wirekit.adapters.postgres._statements import Statement, StatementCache
+from wirekit.adapters.postgres._statements import BorrowedStatement, Statement, StatementCache
 from wirekit.protocols.postgres import Bind, Column, ExtendedQuery, Parse, TypeCodec, TypeMap
 
 INT4 = 23
@@ -61,6 +61,23 @@ def test_one_that_left_goes_on_without_a_name() -> None:
     many = left.many(iter([(1,), (2,)]), None, 1000)
     assert many.count == 2
     assert b"s1" not in many.data
+
+
+def test_a_borrowed_one_is_parsed_anew_once_its_lender_has_left() -> None:
+    lender = statement()
+    codec = TypeMap().parameter_codec(INT4)
+    assert codec is not None
+    borrowed = BorrowedStatement(lender, [codec], codecs_of)
+    (message,) = borrowed.execution((1,), Record)
+    assert isinstance(message, ExtendedQuery)
+    assert b"s1" in message.data
+    lender.leave()
+    messages = borrowed.execution((1,), Record)
+    assert isinstance(messages[0], Parse)
+    assert not any(
+        b"s1" in message.data for message in messages if isinstance(message, ExtendedQuery)
+    )
+    assert borrowed.name == ""
 
 
 def test_portals() -> None:

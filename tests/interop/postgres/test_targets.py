@@ -142,8 +142,10 @@ async def test_hosts_of_the_environment(
 async def test_all_are_dead(primary: RunningServer) -> None:
     with pytest.raises(wirekit.ConnectRefused, match=str(DEAD)):
         await connect(**login(primary, host=["127.0.0.1"] * 2, port=DEAD))
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(ConnectionRefusedError, match=f":{DEAD + 1}") as refused:
         await connect(**login(primary, host=["127.0.0.1"] * 2, port=[DEAD, DEAD + 1]))
+    (note,) = refused.value.__notes__
+    assert note.startswith(f"before that: cannot connect to 127.0.0.1:{DEAD}")
     with pytest.raises(ClientConfigurationError, match="do not match"):
         await connect(**login(primary, host=["127.0.0.1"] * 2, port=[1, 2, 3]))
 
@@ -153,8 +155,11 @@ async def test_one_is_dead_and_the_other_does_not_fit(
 ) -> None:
     options = login(primary, target_session_attrs="primary")
     options.update(host=["127.0.0.1"] * 2, port=[DEAD, standby.port])
-    with pytest.raises((wirekit.ConnectError, TargetServerAttributeNotMatched)):
+    with pytest.raises(wirekit.ConnectRefused) as refused:
         await connect(**options)
+    assert refused.value.__notes__ == [
+        f"127.0.0.1:{standby.port} can be reached, and is not primary"
+    ]
 
 
 async def test_load_balancing(primary: RunningServer, standby: RunningServer) -> None:

@@ -51,7 +51,7 @@ SELECT t.oid, t.typname, n.nspname, t.typtype::text, t.typbasetype,
     t.typdelim::text, t.typsend <> 0 AND t.typreceive <> 0 AS has_binary
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_range r ON r.rngtypid = t.oid LEFT JOIN pg_range m ON m.rngmultitypid = t.oid
-WHERE t.typtype <> 'c' OR n.nspname = 'types'
+WHERE n.nspname = 'types' OR n.nspname = 'pg_catalog' AND t.typtype <> 'c'
 """
 
 
