@@ -72,14 +72,16 @@ class Row:
 class Scale:
     """How much work is done: ``seconds`` is what one timed sample should last at least.
 
-    ``list_items`` and ``big_mebibytes`` are the size of Redis' list and big value, ``rows`` and
-    ``most_rows`` that of a big result of Postgres and of its biggest, ``copy_mebibytes`` that of
-    its big COPY, ``messages`` how many small messages MQTT delivers at once, ``mails`` and
-    ``delayed_mails`` how many mails SMTP sends on a connection, near and far away,
-    ``tunnel_mebibytes`` what goes through an SSH tunnel at once.
+    ``calls`` is how many GET or queries the tasks of a client share, ``list_items`` and
+    ``big_mebibytes`` are the size of Redis' list and big value, ``rows`` and ``most_rows`` that of
+    a big result of Postgres and of its biggest, ``copy_mebibytes`` that of its big COPY,
+    ``messages`` how many small messages MQTT delivers at once, ``mails`` and ``delayed_mails`` how
+    many mails SMTP sends on a connection, near and far away, ``tunnel_mebibytes`` what goes through
+    an SSH tunnel at once.
     """
 
     seconds: float = 0.3
+    calls: int = 5000
     list_items: int = 100_000
     big_mebibytes: int = 512
     rows: int = 100_000

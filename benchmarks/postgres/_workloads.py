@@ -67,7 +67,7 @@ def _sequential(scale: Scale) -> Workload[PostgresParticipant]:
 
 
 def _tasks(scale: Scale, count: int, goal: Goal | None = None) -> Workload[PostgresParticipant]:
-    arguments, each = ARGUMENTS[:count], _each(count)
+    arguments, each = ARGUMENTS[:count], _each(scale, count)
     expected = [[argument] * each for argument in arguments]
     tasks = f"{grouped(count)} {'task' if count == 1 else 'tasks'}"
     return Timed(
@@ -86,7 +86,7 @@ def _tasks(scale: Scale, count: int, goal: Goal | None = None) -> Workload[Postg
 
 
 def _tasks_sharing(scale: Scale, count: int) -> Workload[PostgresParticipant]:
-    arguments, each = ARGUMENTS[:count], _each(count)
+    arguments, each = ARGUMENTS[:count], _each(scale, count)
     expected = [[argument] * each for argument in arguments]
     return Timed(
         Row(
@@ -225,6 +225,6 @@ def _insert_many(scale: Scale) -> Workload[PostgresParticipant]:
     )
 
 
-def _each(tasks: int) -> int:
+def _each(scale: Scale, tasks: int) -> int:
     """How many queries each task runs: enough that starting the tasks does not count."""
-    return max(10, min(1000, 5000 // tasks))
+    return max(scale.calls // 500, min(scale.calls // 5, scale.calls // tasks))

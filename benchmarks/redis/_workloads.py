@@ -50,7 +50,7 @@ def _sequential(scale: Scale) -> Workload[RedisParticipant]:
 
 
 def _tasks(scale: Scale, count: int, goal: Goal | None = None) -> Workload[RedisParticipant]:
-    keys, each = KEYS[:count], _each(count)
+    keys, each = KEYS[:count], _each(scale, count)
     expected = [[value_of(key)] * each for key in keys]
     return Timed(
         Row(
@@ -68,7 +68,7 @@ def _tasks(scale: Scale, count: int, goal: Goal | None = None) -> Workload[Redis
 
 
 def _tasks_by_execute(scale: Scale, count: int) -> Workload[RedisParticipant]:
-    keys, each = KEYS[:count], _each(count)
+    keys, each = KEYS[:count], _each(scale, count)
     expected = [[value_of(key)] * each for key in keys]
     return Timed(
         Row(
@@ -116,9 +116,9 @@ def _lrange(scale: Scale) -> Workload[RedisParticipant]:
     )
 
 
-def _each(tasks: int) -> int:
+def _each(scale: Scale, tasks: int) -> int:
     """How many GET each task sends: enough that starting the tasks does not count."""
-    return max(10, min(1000, 5000 // tasks))
+    return max(scale.calls // 500, min(scale.calls // 5, scale.calls // tasks))
 
 
 def _tasks_of_one_client(count: int) -> str:

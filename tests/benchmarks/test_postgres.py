@@ -32,7 +32,7 @@ from tests.servers import postgres_server
 
 MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 
-SMALL = Scale(seconds=0.001, rows=300, most_rows=400, copy_mebibytes=1)
+SMALL = Scale(seconds=0.001, calls=500, rows=300, most_rows=400, copy_mebibytes=1)
 
 # Those whose libraries are in the extra "test".
 PARTICIPANTS = ("wirekit", "asyncpg", "pg8000", "loop floor", "floor")

@@ -14,7 +14,7 @@ from benchmarks.redis import ADAPTER
 from benchmarks.redis._data import KEYS, command, connect, items, read_line, receive, value_of
 from tests.servers import redis_server
 
-SMALL = Scale(seconds=0.001, list_items=30, big_mebibytes=1)
+SMALL = Scale(seconds=0.001, calls=500, list_items=30, big_mebibytes=1)
 
 
 @pytest.fixture(scope="module")
