@@ -49,6 +49,7 @@ class Router:
         self._filters_by_consumer: dict[Consumer, list[str]] = {}
         self._tree: FilterTree[_Subscription] = FilterTree()
         self._routes: dict[object, tuple[Consumer, ...]] = {}
+        self._leaving: set[Consumer] = set()
 
     @property
     def consumers(self) -> Collection[Consumer]:
@@ -97,9 +98,15 @@ class Router:
                 gone.append(name)
         if not filters:
             self._filters_by_consumer.pop(consumer, None)
+            self._leaving.discard(consumer)
         self._routes.clear()
         self.empty = not self._subscriptions
         return gone
+
+    def leave(self, consumer: Consumer) -> None:
+        """Note that a consumer only gets what is nobody else's, until it is removed."""
+        self._leaving.add(consumer)
+        self._routes.clear()
 
     def known(self, topic_filter: str, identifier: int | None, *, there: bool = True) -> None:
         """Note a subscription that the server has, whoever it is for, or that it has no more."""
@@ -142,7 +149,12 @@ class Router:
             ]
         elif self._is_for_others(topic, identifiers, matching):
             return ()
-        return tuple(dict.fromkeys(who for found in matching for who in found.consumers))
+        consumers = dict.fromkeys(who for found in matching for who in found.consumers)
+        if self._leaving and not self.told_apart and self._leaving.issuperset(consumers):
+            known = self._known_tree.match(topic)
+            if any(name not in self._subscriptions for name in known):
+                return ()
+        return tuple(consumers)
 
     def _is_for_others(
         self, topic: str, identifiers: list[int], matching: list[_Subscription]

@@ -33,7 +33,7 @@ from ._subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from wirekit.protocols.mqtt import (
         ConnAck,
@@ -135,8 +135,10 @@ class Session:
         # What the server still sends for the blocks of then nobody takes.
         nobody = Callback(_ignore, self.taken)
         for name in self.subscriptions.stray:
-            for identifier in older.router.identifiers(name):
+            identifiers: Collection[int | None] = older.router.identifiers(name)
+            for identifier in [None] if self._version == 4 else identifiers:
                 self.router.add(nobody, name, identifier)
+        self.router.leave(nobody)
         self.subscriptions.when_gone(partial(self._remove, nobody))
         self._go_on(older.outgoing.kept(), older.incoming.kept())
 
@@ -335,6 +337,7 @@ class Session:
         names = [subscription.topic_filter for subscription in subscriptions]
         unwanted = self.subscriptions.let_go(names)
         if unwanted and not self._ended:
+            self.router.leave(consumer)
             self.subscriptions.drop(unwanted, partial(self._remove, consumer))
         else:
             self._remove(consumer)

@@ -128,10 +128,6 @@ class Subscriptions:
         """Those that the server may have and nobody wants."""
         return self._stray
 
-    def when_gone(self, gone: Callable[[], None]) -> None:
-        """Call this as soon as the server has none of the stray ones any more."""
-        self._leaving.append(gone)
-
     # Who wants them.
 
     def hold(self, topic_filters: Iterable[str]) -> None:
@@ -204,28 +200,40 @@ class Subscriptions:
 
     def drop(self, topic_filters: Sequence[str], gone: Callable[[], None]) -> None:
         """Unsubscribe, now or on the next connection; ``gone`` is called when nothing comes."""
+        self.when_gone(gone)
         try:
-            future = self.unsubscribe(topic_filters, {})
+            answer = self.unsubscribe(topic_filters, {})
         except Error:
             self._stray.update(topic_filters)
             for topic_filter in topic_filters:
                 self._forget(topic_filter)
-            self._leaving.append(gone)
         else:
-            future.add_done_callback(lambda done: self._dropped([done], [gone]))
+            self._tell_when_answered([answer], [gone])
 
-    def _dropped(
-        self, answers: Sequence[asyncio.Future[Answer]], gone: Sequence[Callable[[], None]]
+    def when_gone(self, gone: Callable[[], None]) -> None:
+        """Call this as soon as the server has none of the stray ones any more."""
+        self._leaving.append(gone)
+
+    def _tell_when_answered(
+        self, answers: Iterable[asyncio.Future[Answer]], gone: Sequence[Callable[[], None]]
     ) -> None:
-        """Tell who waited for the ends of subscriptions, when the last of them has an answer."""
-        if not all(answer.done() for answer in answers):
-            return
-        failed = [answer for answer in answers if answer.cancelled() or answer.exception()]
-        if failed:  # then they are stray ones
-            self._leaving += gone
-            return
+        waiting = set(answers)
+
+        def answered(answer: asyncio.Future[Answer]) -> None:
+            if answer.cancelled() or answer.exception() is not None:
+                return  # it is a stray one now, and the next connection tells
+            waiting.discard(answer)
+            if not waiting:
+                self._tell(gone)
+
+        for answer in list(waiting):
+            answer.add_done_callback(answered)
+
+    def _tell(self, gone: Iterable[Callable[[], None]]) -> None:
         for tell in gone:
-            tell()
+            if tell in self._leaving:
+                self._leaving.remove(tell)
+                tell()
 
     def _id(self) -> int:
         packet_id = self._ids.take()
@@ -336,14 +344,12 @@ class Subscriptions:
             identifiers: whether it takes Subscription Identifiers.
         """
         stray, self._stray = sorted(self._stray), set()
-        leaving, self._leaving = self._leaving, []
+        leaving = list(self._leaving)
         if session_present and stray:
             answers = [self.unsubscribe(names, {}) for names in _batches(stray)]
-            for answer in answers:
-                answer.add_done_callback(lambda _: self._dropped(answers, leaving))
+            self._tell_when_answered(answers, leaving)
             return
-        for tell in leaving:
-            tell()
+        self._tell(leaving)
         if session_present:
             return
         entries = sorted(self._known.values(), key=lambda entry: entry[1] or 0)

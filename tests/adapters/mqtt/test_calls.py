@@ -511,3 +511,21 @@ async def test_a_property_of_the_wrong_type() -> None:
         for qos in (0, 1):
             with pytest.raises(wirekit.LocalProtocolError, match=r"(?i)message.expiry.interval"):
                 await client.publish("t", b"x", qos, properties=wrong)
+
+
+@pytest.mark.parametrize("version", [5, 4])
+async def test_an_answer_behind_many_messages(version: int) -> None:
+    """Who goes on with a session may subscribe before taking what waits there."""
+    async with opened(version=version, receive_maximum=2) as (client, server):
+        await server.send(*(Publish("a", b"", 1, packet_id=number) for number in range(1, 301)))
+        await eventually(lambda: len(client.messages) == 300)
+        assert inside(client)._session.reading_waits
+        subscribing = asyncio.create_task(client.subscribe("b"))
+        packet = await server.receive(Subscribe)
+        more = (Publish("a", b"", 2, packet_id=number) for number in range(301, 601))
+        await server.send(*more, SubAck(packet.packet_id, (OK,)))
+        await subscribing
+        assert len(client.messages) == 600
+        for _ in range(600):
+            await client.messages.get()
+        assert not inside(client)._session.reading_waits

@@ -13,6 +13,7 @@ from wirekit.adapters.mqtt import MQTT, MemoryStore, MqttError
 from wirekit.protocols.mqtt import (
     ConnAck,
     Connect,
+    Properties,
     PubAck,
     Publish,
     PubRec,
@@ -130,6 +131,10 @@ async def test_a_session_that_goes_on_from_one_time_to_the_next() -> None:
     again = await server.receive(Publish)
     assert (again.topic, again.duplicate, again.packet_id) == ("b", True, 2)
     assert "s" in inside(client)._session.subscriptions
+    # What there is for the block of then is nobody's.
+    properties: Properties = {"subscription_identifier": [268_435_455]}
+    await server.send(Publish("own", b"", 1, packet_id=9, properties=properties))
+    assert await server.receive(PubAck) == PubAck(9)
     await server.send(Publish("m", b"untaken", 2, True, duplicate=True, packet_id=7))
     await server.send(Publish("m", b"1", 1, duplicate=True, packet_id=8))
     for expected in (b"untaken", b"1"):

@@ -319,3 +319,16 @@ def test_the_store_forgets_with_the_server() -> None:
     receiver.renew(session_present=False)
     store.close()
     assert store.open("client").incoming == {}
+
+
+def test_what_is_kept_is_what_a_store_would_have() -> None:
+    receiver = Receiver()
+    untaken, taken = receiver.new(1, 2), receiver.new(2, 2)
+    receiver.new(3, 1)  # the server sends it again
+    receiver.incoming.taken(taken)
+    assert receiver.incoming.kept() == {1: untaken, 2: None}
+    again = Receiver()
+    assert again.incoming.restore(receiver.incoming.kept()) == [untaken]
+    assert again.receive(1, 2, duplicate=True) is None
+    assert again.receive(2, 2, duplicate=True) is None
+    assert again.receive(3, 1, duplicate=True) is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -423,5 +424,31 @@ async def test_closing_while_it_opens(link: Link) -> None:
     await server.send(ConnAck())
     with pytest.raises(wirekit.SocketClosed):
         await opening
+    assert await server.end() == b""
+    assert link.current is None
+
+
+async def test_closing_waits_for_no_connector_for_ever(
+    links: list[Link], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wirekit.adapters.mqtt._reconnecting._PATIENCE", 0.01)
+    asked, over = asyncio.Event(), asyncio.Event()
+    link = Link()
+    links.append(link)
+    server = await link.first()
+
+    async def stubborn(address: AddressLike) -> Socket:
+        asked.set()
+        while not over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await over.wait()
+        return await link.network(address)
+
+    link._connector = stubborn  # pyright: ignore[reportPrivateUsage]
+    server.socket.abort()
+    await asked.wait()
+    await link.aclose()
+    over.set()
+    server = await link.network.server()  # and what it makes after all is not used
     assert await server.end() == b""
     assert link.current is None

@@ -240,6 +240,29 @@ def test_a_server_that_does_not_tell_subscriptions_apart() -> None:
     assert list(router.route(message("o/x"))) == [own]
 
 
+def test_who_leaves_gets_what_is_nobody_elses() -> None:
+    """The server has it until UNSUBACK; one that does not tell it apart may mean somebody else."""
+    own, other = Recorder(), Recorder()
+    router = told_apart(own)
+    router.known("o/#", None)
+    router.told_apart = False
+    router.leave(own)
+    assert list(router.route(message("o/x"))) == []
+    router.known("o/#", None, there=False)
+    assert list(router.route(message("o/x"))) == [own]
+    router.add(other, "o/+", 200)
+    assert set(router.route(message("o/x"))) == {own, other}
+    router.known("o/#", None)
+    router.told_apart = True
+    assert list(router.route(message("o/x", *router.identifiers("o/x")))) == [own]
+    router.told_apart = False
+    router.remove(other)
+    router.remove(own)
+    router.add(own, "o/x")  # and is back
+    assert list(router.route(message("o/x"))) == [own]
+    assert list(router.identifiers("p")) == []
+
+
 def test_own_subscriptions_without_identifier() -> None:
     own, other = Recorder(), Recorder()
     router = told_apart(own)

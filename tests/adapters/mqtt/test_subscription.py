@@ -203,10 +203,46 @@ async def test_left_without_a_connection_it_is_put_right_later() -> None:
         server.socket.abort()
         await eventually(lambda: not client.connected)
         await leave(own)
-        assert inside(client)._session.router.empty
         server = await network.server()
         await server.accept(session_present=True)
+        # What had been kept for it is nobody's, and must not fill anything.
+        await server.send(message("a", FIRST, 1))
         assert await unsubscribed(server) == ("a",)
+        assert await server.receive(PubAck) == PubAck(1)
+        await eventually(lambda: inside(client)._session.router.empty)
+        assert not len(client.messages)
+        await server.send(message("a", packet_id=2))
+        await eventually(lambda: len(client.messages))
+
+
+async def test_left_without_a_connection_and_the_session_is_gone() -> None:
+    async with reconnecting() as (client, network, server):
+        own = client.subscription("a")
+        await entered(own, server, OK)
+        server.socket.abort()
+        await eventually(lambda: not client.connected)
+        await leave(own)
+        server = await network.server()
+        await server.accept()
+        await eventually(lambda: inside(client)._session.router.empty)
+        await server.silent()
+
+
+@pytest.mark.parametrize("version", [5, 4])
+async def test_while_it_is_left_a_plain_subscription_gets_its_copy(version: int) -> None:
+    async with opened(version=version) as (client, server):
+        subscribing = asyncio.create_task(client.subscribe("a/#", 1))
+        packet = await server.receive(Subscribe)
+        await server.send(SubAck(packet.packet_id, (ReasonCode.GRANTED_QOS_1,)))
+        await subscribing
+        own = client.subscription("a/b", 1)
+        messages, _ = await entered(own, server, OK)
+        await server.send(message("a/b", packet_id=1) if version == 4 else message("a/b", FIRST, 1))
+        await messages.get()
+        assert await server.receive(PubAck) == PubAck(1)
+        await leave(own)
+        await server.send(message("a/b", packet_id=2))
+        assert (await client.messages.get(1)).packet_id == 2
 
 
 async def test_it_ends_with_the_client() -> None:

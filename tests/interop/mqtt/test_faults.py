@@ -40,7 +40,7 @@ async def test_connections_cut_at_any_byte(
         seconds=0.5,
     )
     tally.check(publisher)
-    assert tally.faults > 10
+    assert tally.faults
     assert any(tally.published.values())
 
 
@@ -52,7 +52,7 @@ async def test_a_broker_that_ends_in_the_middle(
     own_server: RunningServer, version: int, how: dict[str, Any]
 ) -> None:
     name = f"{how['broker_ends']}/{version}"
-    tally = await storm(own_server, version=version, name=name, seconds=1.0, **how)
+    tally = await storm(own_server, version=version, name=name, seconds=0.6, **how)
     tally.check("wirekit")
     assert tally.broker_ends > 0
     assert all(tally.published.values())

@@ -206,7 +206,6 @@ async def consume(client: MQTT) -> None:
 
 ANSWERED = {
     "PUBREL": (0x62, ""),
-    "PUBREC": (0x50, ""),
     "PUBREC with a reason": (0x50, "r" * 100),
 }
 
