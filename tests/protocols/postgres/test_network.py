@@ -87,11 +87,11 @@ def test_what_is_taken_for_an_address(name: str, value: Any, like: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "match"),
     [
-        ("inet", "x", "does not appear to be"),
-        ("inet", 5.5, "does not appear to be"),
-        ("inet", None, "does not appear to be"),
-        ("cidr", "1.2.3.4/24", "has host bits set"),
-        ("cidr", 7.5, "does not appear to be"),
+        ("inet", "x", "an IPv4 or IPv6 address is required"),
+        ("inet", 5.5, "an IPv4 or IPv6 address is required"),
+        ("inet", None, "an IPv4 or IPv6 address is required"),
+        ("cidr", "1.2.3.4/24", "no bits set to the right of its prefix"),
+        ("cidr", 7.5, "an IPv4 or IPv6 network is required"),
     ],
 )
 def test_what_is_no_address(name: str, value: Any, match: str) -> None:
