@@ -15,8 +15,12 @@ from ._copy_statements import copy_from as copy_from_statement
 from ._copy_statements import copy_to as copy_to_statement
 from ._copy_statements import described, table
 from ._lexing import quote_identifier, with_literals
-from ._results import rows_of
-from .exceptions import InternalClientError, UnsupportedServerFeatureError
+from ._results import decoding_error, rows_of
+from .exceptions import (
+    InternalClientError,
+    OutdatedSchemaCacheError,
+    UnsupportedServerFeatureError,
+)
 
 if TYPE_CHECKING:
     import os
@@ -356,7 +360,7 @@ class Copying(CopyGuard):
             codecs = [_binary_codec(self._codec(each.type), each, "decoder") for each in columns]
             keys = RecordKeys([column.name for column in columns])
             sink = CopyRows(keys, codecs, record_class or self._record_class)
-            copying = CopyOut(statement, sink, len(columns))
+            copying = CopyOut(statement, sink, len(columns), self._decoding_failed)
             await copying.begin(self._begin_alone)
         return copying
 
@@ -368,6 +372,12 @@ class Copying(CopyGuard):
         await self._ready()
         async with self._ownership.holding():
             yield
+
+    def _decoding_failed(self, error: Exception) -> Exception:
+        made = decoding_error(error)
+        if isinstance(made, OutdatedSchemaCacheError):
+            self._schema_changed()
+        return made
 
     async def _describe_anew(self, query: str) -> Statement:
         # Always anew: another session may have changed the table since.

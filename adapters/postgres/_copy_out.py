@@ -15,7 +15,7 @@ from wirekit.protocols.postgres import (
 
 from ._copy_files import opened, write_all
 from ._copy_guard import check_width
-from ._results import last_tag, raise_error
+from ._results import decoding_error, last_tag, raise_error
 from .exceptions import InterfaceError
 
 if TYPE_CHECKING:
@@ -43,13 +43,21 @@ class CopyOut:
         query: the command.
         sink: makes of the data what is wanted.
         width: how many columns there are; None if that is not known.
+        failed: gives the error for what a decoder raised.
     """
 
-    def __init__(self, query: str, sink: CopySink, width: int | None = None) -> None:
+    def __init__(
+        self,
+        query: str,
+        sink: CopySink,
+        width: int | None = None,
+        failed: Callable[[Exception], Exception] = decoding_error,
+    ) -> None:
         self.tag = ""  # the status, once it is complete
         self._query = query
         self._sink = sink
         self._width = width
+        self._failed = failed
         self._response: CopyOutResponse | None = None
         self._loop = asyncio.get_running_loop()
         self._exchange: Exchange | None = None
@@ -74,7 +82,7 @@ class CopyOut:
             if self._response is not None:
                 check_width(self._response, self._width)
             if self._sink.error is not None:
-                raise self._sink.error
+                raise self._failed(self._sink.error)
             if exchange.is_over:
                 events = await exchange.answer()
                 raise_error(events, self._query)

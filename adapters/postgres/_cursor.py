@@ -19,7 +19,7 @@ from wirekit.protocols.postgres import (
 )
 
 from ._resource import Resource
-from ._results import checked_result, last_tag, raise_error, rows_of
+from ._results import last_tag, raise_error, rows_of
 from .exceptions import InterfaceError, NoActiveSQLTransactionError
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class Portal:
 
     def _rows(self, event: Event) -> list[Any]:
         self.exhausted = isinstance(event, CommandComplete | EmptyQueryResponse)
-        return rows_of(checked_result(event))
+        return rows_of(self._access.result(event))
 
     def __del__(self) -> None:
         if self._name:

@@ -135,7 +135,9 @@ class Listeners(Queries):
             return
         del self._channels[channel]
         async with self._limited(None):
-            await self._query(f"UNLISTEN {quoted_identifier(channel)}")
+            await self._ready()
+            if channel not in self._channels:  # nobody listens again, or is about to
+                await self._query(f"UNLISTEN {quoted_identifier(channel)}")
 
     def _notified(self, event: NotificationResponse) -> None:
         channel = self._channels.get(event.channel)

@@ -19,7 +19,7 @@ from wirekit.protocols.postgres import (
     Record,
 )
 
-from ._results import checked_result, rows_of
+from ._results import rows_of
 from ._session import Session
 from .exceptions import InFailedSQLTransactionError, InterfaceError, error_from_fields
 
@@ -52,6 +52,7 @@ class PipelineAccess:
         answer: waits for an answer.
         find_statement: gives the statement of a query that is prepared already.
         prepare: prepares one.
+        result: gives the result of an execution, or raises what its decoders did.
         record_class: what rows are made if nothing else is said.
     """
 
@@ -60,6 +61,7 @@ class PipelineAccess:
     answer: Callable[[Request], Coroutine[Any, Any, list[Event]]]
     find_statement: Callable[[str], Statement | None]
     prepare: Callable[[str], Coroutine[Any, Any, Statement]]
+    result: Callable[[Event | None], Results]
     record_class: type[Record]
 
 
@@ -341,7 +343,7 @@ class Pipeline:
             part.future.set_result([*(part.events or ()), event])
             return
         try:
-            part.future.set_result(part.convert(checked_result(event)))
+            part.future.set_result(part.convert(self._access.result(event)))
         except Exception as error:  # a decoder's: it is its caller's
             _refuse(part.future, error)
 
@@ -407,6 +409,7 @@ class Pipelining(Session):
             answer=self._answer,
             find_statement=self._statements.get,
             prepare=self._prepare,
+            result=self._result,
             record_class=self._record_class,
         )
         return Pipeline(access)

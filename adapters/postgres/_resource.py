@@ -44,6 +44,7 @@ class Access:
             answered, even if the caller is gone by then.
         find_statement: gives the statement of a query, from the cache if it is there.
         execute: runs a query.
+        result: gives the result of an execution, or raises what its decoders did.
         run_many: runs a statement many times.
         close_later: closes a statement ('S') or portal ('P') at the server.
         close_anyhow: the same from any thread, even if the event loop is closed.
@@ -67,6 +68,7 @@ class Access:
         [str, Sequence[Any], int, type[Record] | None, Statement | None],
         Coroutine[Any, Any, Results],
     ]
+    result: Callable[[Event | None], Results]
     run_many: Callable[
         [Statement, Iterable[Sequence[Any]], type[Record] | None], Coroutine[Any, Any, list[Any]]
     ]

@@ -24,6 +24,7 @@ __all__ = [
     "Results",
     "checked_result",
     "copy_error",
+    "decoding_error",
     "last_tag",
     "raise_error",
     "rows_of",

@@ -249,6 +249,7 @@ class Session:
         raise error_from_fields(event.fields, query)
 
     def _result(self, event: Event | None) -> Results:
+        """Return the event that ended an execution; raise what a decoder of its rows raised."""
         try:
             return checked_result(event)
         except OutdatedSchemaCacheError:

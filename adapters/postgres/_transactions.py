@@ -50,6 +50,7 @@ class Transactions(Queries):
             execute=lambda query, values, max_rows, record_class, statement: self._execute(
                 query, values, max_rows, record_class, statement
             ),
+            result=self._result,
             run_many=lambda statement, args, record_class: self._run_many(
                 statement, args, record_class
             ),

@@ -16,6 +16,8 @@ from wirekit.protocols import _native
 from . import _faults  # pyright: ignore[reportPrivateUsage]
 from ._codecs import TypeCodec
 from ._faults import OutdatedType, UnknownType
+from ._record import Record
+from ._values import BitString
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,10 +201,10 @@ def array_sizes(value: Any) -> tuple[int, ...]:
 
 
 def is_dimension(value: Any) -> bool:
-    """Whether an array's item is an array within it; tuples are composites."""
+    """Whether an array's item is an array within it; tuples and records are composites."""
     if _is_list(value):
         return True
-    if value is None or isinstance(value, (int, str, tuple)):
+    if value is None or isinstance(value, (int, str, tuple, Record, BitString)):
         return False
     return _is_container(value)
 

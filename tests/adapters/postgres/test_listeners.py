@@ -120,6 +120,28 @@ async def test_many_add_and_remove_at_once(postgres15: RunningServer) -> None:
         await new.next()
 
 
+async def test_listening_again_while_the_last_one_waits_to_go(postgres15: RunningServer) -> None:
+    heard, gone = Heard(), Heard()
+    async with client(postgres15) as db:
+        await db.add_listener("news", gone.plain)
+        remove = asyncio.Event()
+
+        async def remove_later() -> None:
+            await remove.wait()
+            await db.remove_listener("news", gone.plain)
+
+        removing = asyncio.create_task(remove_later())  # before the transaction: not a part of it
+        async with db.transaction():
+            remove.set()
+            await asyncio.sleep(0)
+            await db.add_listener("news", heard.plain)
+        await removing
+        assert await channels(db) == ["news"]
+        await db.execute("NOTIFY news, 'still'")
+        assert (await heard.next())[3] == "still"
+        assert gone.calls.empty()
+
+
 async def test_who_is_cancelled_does_not_listen(postgres15: RunningServer) -> None:
     heard, other = Heard(), Heard()
     async with client(postgres15) as db:

@@ -11,6 +11,7 @@ import pytest
 from tests.adapters.postgres._login import client
 from tests.interop.waiting import outcomes, turns
 from tests.servers import RunningServer
+from wirekit.adapters.postgres import OutdatedSchemaCacheError
 
 ROWS = 3000  # of executemany, in several batches
 
@@ -85,3 +86,47 @@ async def test_what_is_known_is_forgotten_while_a_cursor_is_opened(db: Any) -> N
             assert await cursor.fetch(2) == [(1,), (2,)]
             assert await cursor.forward(5) == 5
             assert tuple(await cursor.fetchrow()) == (8,)
+
+
+async def by_cursor(db: Any, query: str) -> list[Any]:
+    async with db.transaction():
+        return [row[0] async for row in db.cursor(query)]
+
+
+async def by_awaited_cursor(db: Any, query: str) -> list[Any]:
+    async with db.transaction():
+        cursor = await db.cursor(query)
+        return [row[0] for row in await cursor.fetch(10)]
+
+
+async def by_pipeline(db: Any, query: str) -> list[Any]:
+    async with db.pipeline() as pipeline:
+        fetched = pipeline.fetch(query)
+    return [row[0] for row in await fetched]
+
+
+async def by_copy(db: Any, query: str) -> list[Any]:
+    return [row[0] async for row in db.copy_records_from_query(query)]
+
+
+async def by_columns(db: Any, query: str) -> list[Any]:
+    return list((await db.fetch_columns(query, format="python"))["pair"])
+
+
+async def by_many(db: Any, query: str) -> list[Any]:
+    return [row[0] for row in await db.fetchmany(query, [()])]
+
+
+@pytest.mark.parametrize(
+    "run", [by_cursor, by_awaited_cursor, by_pipeline, by_copy, by_columns, by_many]
+)
+async def test_a_changed_composite_type_is_looked_up_again(db: Any, run: Any) -> None:
+    await db.execute("CREATE TYPE pg_temp.pair AS (a int4, b text)")
+    await db.execute("CREATE TEMP TABLE pairs (pair pair); INSERT INTO pairs VALUES ((1, 'x'))")
+    query = "SELECT pair FROM pairs"
+    assert await run(db, query) == [(1, "x")]
+    await db.execute("ALTER TYPE pair ADD ATTRIBUTE c int4 CASCADE")
+    with pytest.raises(OutdatedSchemaCacheError, match="2 were known"):
+        await run(db, query)
+    assert await run(db, query) == [(1, "x", None)]
+    assert await db.fetchval(query) == (1, "x", None)

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.pq import ExecStatus
 
+from tests.adapters.postgres._login import client
 from tests.protocols.postgres._types import VALUES, plain, with_ranges
 from tests.servers import RunningServer
 from wirekit.protocols.postgres import Record, TypeInfo, TypeMap
@@ -365,3 +366,23 @@ TAKEN: list[tuple[str, Any]] = [
 def test_what_asyncpg_takes(oracle: Oracle, name: str, value: Any) -> None:
     theirs = oracle.theirs(f"SELECT $1::{spelled(name)}", value)
     assert plain(oracle.ours(name, value)) == plain(theirs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("bit varying[]", "ARRAY[B'101', NULL]::bit varying[]"),
+        ("pg_temp.pair[]", "ARRAY[ROW(1, 'x'), NULL, ROW(2, NULL)]::pg_temp.pair[]"),
+        ("pg_temp.pair[]", "ARRAY[ARRAY[ROW(1, 'x')], ARRAY[ROW(2, 'y')]]::pg_temp.pair[]"),
+        ("pg_temp.pairs", "ROW(ROW(1, 'x'), ARRAY[ROW(2, 'y')::pg_temp.pair])::pg_temp.pairs"),
+    ],
+    ids=["bits", "composites", "composites_of_two_dimensions", "composites_within"],
+)
+async def test_what_was_received_can_be_sent_back(
+    postgres: RunningServer, kind: str, value: str
+) -> None:
+    async with client(postgres) as db:
+        await db.execute("CREATE TYPE pg_temp.pair AS (a int4, b text)")
+        await db.execute("CREATE TYPE pg_temp.pairs AS (one pg_temp.pair, more pg_temp.pair[])")
+        received = await db.fetchval(f"SELECT {value}")
+        assert await db.fetchval(f"SELECT $1::{kind}", received) == received

@@ -14,6 +14,7 @@ from wirekit import RemoteProtocolError
 from wirekit.protocols.postgres import Int4Codec, TextCodec, TypeCodec, TypeMap
 from wirekit.protocols.postgres._arrays import AnyArrayCodec, ArrayCodec, array_sizes
 from wirekit.protocols.postgres._faults import OutdatedType, UnknownType
+from wirekit.protocols.postgres._values import BitString
 
 INTS = ArrayCodec("int4[]", Int4Codec("int4"), 23)
 TEXTS = ArrayCodec("text[]", TextCodec("text"), 25)
@@ -205,3 +206,4 @@ def test_sizes() -> None:
     assert array_sizes([[1, 2]]) == (1, 2)
     assert array_sizes([(1, 2)]) == (1,)
     assert array_sizes(["ab"]) == (1,)
+    assert array_sizes([BitString("101"), None]) == (2,)
