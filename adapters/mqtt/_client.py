@@ -324,8 +324,7 @@ class MQTT(Requests):
                 session.end(None)
                 self._deadlines.close()
                 self._closed = True
-                if self._store is not None:
-                    self._store.close()
+                session.close_store()
 
     async def __aenter__(self) -> Self:
         if self._entered:

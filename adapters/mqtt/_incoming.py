@@ -30,10 +30,11 @@ class _Receipt:
         qos: 1 or 2.
         consumers: how many have yet to take it.
         here: whether its PUBLISH came on the present connection, so that it is to be answered.
+        due: whether its acknowledgement is to be sent, once or once more.
         recorded: whether PUBREC was sent, ever.
     """
 
-    __slots__ = ("consumers", "digest", "here", "message", "packet_id", "qos", "recorded")
+    __slots__ = ("consumers", "digest", "due", "here", "message", "packet_id", "qos", "recorded")
 
     def __init__(self, packet_id: int, message: Publish | None, qos: int) -> None:
         self.packet_id = packet_id
@@ -41,7 +42,7 @@ class _Receipt:
         self.qos = qos
         self.consumers = 1
         self.digest = 0
-        self.here = True
+        self.here = self.due = True
         self.recorded = False
 
     def is_of(self, message: Publish) -> bool:
@@ -84,7 +85,7 @@ class Incoming:
         """Go on with what the store has kept of QoS 2; return what is yet to be delivered."""
         for packet_id, message in kept.items():
             receipt = self._receipts[packet_id] = _Receipt(packet_id, message, 2)
-            receipt.here = False
+            receipt.here = receipt.due = False
             receipt.recorded = message is None
         return [message for message in kept.values() if message is not None]
 
@@ -108,7 +109,7 @@ class Incoming:
         """Note that the connection is over: what is acknowledged now has to wait."""
         for queue in self._due:
             for receipt in queue:
-                receipt.here = False
+                receipt.here = receipt.due = False
             queue.clear()
 
     # What the server sends.
@@ -143,8 +144,10 @@ class Incoming:
         if receipt.qos == 1 and not (message.duplicate and receipt.is_of(message)):
             return False
         receipt.here = True
-        self._due[receipt.qos - 1].append(receipt)
-        self._acknowledge(receipt.qos)
+        if not receipt.due:
+            receipt.due = True
+            self._due[receipt.qos - 1].append(receipt)
+            self._acknowledge(receipt.qos)
         return True
 
     def released(self, packet: PubRel) -> None:
@@ -198,10 +201,11 @@ class Incoming:
         due = self._due[qos - 1]
         while due and due[0].message is None:
             receipt = due.popleft()
+            receipt.due = False
             if qos == 1:
                 del self._receipts[receipt.packet_id]
                 self._send(PubAck(receipt.packet_id))
-            else:
+            elif self._receipts.get(receipt.packet_id) is receipt:  # not released meanwhile
                 receipt.recorded = True
                 self._send(PubRec(receipt.packet_id))
 

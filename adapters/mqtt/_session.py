@@ -99,6 +99,7 @@ class Session:
         self._pausing = False  # whether reading waits, because of it or of full consumers
         self._awaiting = 0  # calls that wait for what the server answers
         self._ended = False
+        self._restored = False  # whether the store is open, and so ours to close
         self._full = 0  # consumers that want reading to wait
         self._control: dict[type[object], Callable[[Any], None]] = {
             PubRec: self._pubrec,
@@ -120,6 +121,7 @@ class Session:
         if self._store is None:
             return
         stored = self._store.open(client_id)
+        self._restored = True
         if clean_start:
             self._store.clear()
             unsent = [entry for entry in stored.outgoing if entry.packet_id is None]
@@ -128,6 +130,12 @@ class Session:
             stored = StoredSession(unsent)
         self.subscriptions.restore(stored.subscriptions)
         self._go_on(stored.outgoing, stored.incoming)
+
+    def close_store(self) -> None:
+        """Let others open the store; may be called again."""
+        if self._store is not None and self._restored:
+            self._restored = False
+            self._store.close()
 
     def inherit(self, older: Session) -> None:
         """Go on with what an earlier life of the client has left, as if it came from a store."""

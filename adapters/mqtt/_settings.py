@@ -17,7 +17,7 @@ from wirekit._errors import (
     ProtocolError,
     TransportError,
 )
-from wirekit.protocols.mqtt import Codec, ConnAck, Connect, Properties
+from wirekit.protocols.mqtt import Codec, ConnAck, Connect, ConnectReturnCode, Properties
 
 from ._authentication import Authentication, Conversation, converse
 from ._connection import Connection
@@ -179,6 +179,8 @@ async def open_connection(
             socket.abort(error)
         if isinstance(error, TimeoutError) and limit.expired():
             text = f"{socket.remote_address} did not open within {settings.timeout} s"
+            if connection is not None and settings.version == 5:
+                text = f"{text}; a server that is silent may know 3.1.1 alone (version=4)"
             raise connection_error(ConnectTimeout(text), sent=False) from None
         if isinstance(error, TransportError) and not isinstance(error, ConnectError):
             text = f"no conversation with {socket.remote_address} came about: {error}"
@@ -219,4 +221,6 @@ def _accepted(packet: Packet, connection: Connection, settings: Settings) -> Con
         properties = properties.copy()
         properties["reason_string"] = properties["reason_string"].replace(secret, "***")
     step = f"{connection.peer} refused the connection"
+    if settings.version == 5 and isinstance(packet.reason_code, ConnectReturnCode):
+        step = f"{step} in 3.1.1, for which there is version=4"
     raise MqttCodeError(step, packet.reason_code, properties)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncssh
@@ -54,6 +55,8 @@ _UNSENT = 1 << 18  # bytes of answers, beyond what a channel may fill, that the 
 _WAITING = 10_000  # packets of ours that wait for keys, or requests of the peer's for an answer
 _CHANNELS = 10_000  # open at once, beyond which the server may open no more
 _EMPTY_STRING = bytes(4)
+_TEXT = 8192  # characters of what a server says to people
+_CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # but tabs and ends of lines
 # RFC 4253 §11.1: what we say of the peer's faults, not it of ours.
 _FAULTS = {
     DisconnectReason.PROTOCOL_ERROR,
@@ -185,9 +188,12 @@ class Connection(asyncssh.SSHClientConnection):
         self._writing_paused = True
 
     def resume_writing(self) -> None:
-        """Let the channels go on."""
+        """Let the channels go on, but soon: transports may call this within a write of ours.
+
+        asyncssh counts a packet only after that write, and another one would get its number.
+        """
         self._writing_paused = False
-        self._go_on()
+        self._loop.call_soon(self._go_on)
         self._update_reading()
 
     def _recv_data(self) -> None:
@@ -301,6 +307,11 @@ class Connection(asyncssh.SSHClientConnection):
         if MSG_USERAUTH_REQUEST <= pkttype <= MSG_USERAUTH_LAST:
             packet, note = b"", note or "not shown"
         super().log_sent_packet(pkttype, pktid, packet, note)
+
+    def _decode_utf8(self, msg_bytes: bytes) -> str:
+        # It is for logs and terminals, which would obey it (RFC 4253 §11.1, RFC 4254 §5.1).
+        text: str = cast("Any", super())._decode_utf8(msg_bytes)
+        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text[:_TEXT])
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> Any:  # as asyncssh
         """Handle a packet."""

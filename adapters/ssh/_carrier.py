@@ -112,8 +112,11 @@ class SSHConnector:
         async def carry(protocol: asyncio.BaseProtocol) -> None:
             await _open_channel(self._opener, target, ChannelTransport(protocol))
 
-        # Time is limited by the socket that is put on this one.
-        return Socket(carry, remote_address=str(target), connect_timeout=None)
+        # Time is limited by the socket that is put on this one. Until then nothing is read, so that
+        # what comes with the answer, and even the end, is for that one.
+        return Socket(
+            carry, remote_address=str(target), secure_transport="starttls", connect_timeout=None
+        )
 
 
 async def _open_channel(
@@ -139,24 +142,24 @@ async def _open_channel(
         raise
 
 
-class _Refused(ChannelOpenError, ConnectRefused):
+class ChannelConnectRefused(ChannelOpenError, ConnectRefused):
     """Nobody listens at the address."""
 
 
-class _TimedOut(ChannelOpenError, ConnectTimeout):
+class ChannelConnectTimeout(ChannelOpenError, ConnectTimeout):
     """The server did not reach the address in time."""
 
 
-class _NotResolved(ChannelOpenError, ResolveError):
+class ChannelResolveError(ChannelOpenError, ResolveError):
     """The server finds no address for the name."""
 
 
 # What OpenSSH and Dropbear say beside the code 2, connect failed: their system's own words.
 _BY_REASON = {
-    os.strerror(errno.ECONNREFUSED): _Refused,
-    os.strerror(errno.ETIMEDOUT): _TimedOut,
-    "Name or service not known": _NotResolved,
-    "Temporary failure in name resolution": _NotResolved,
+    os.strerror(errno.ECONNREFUSED): ChannelConnectRefused,
+    os.strerror(errno.ETIMEDOUT): ChannelConnectTimeout,
+    "Name or service not known": ChannelResolveError,
+    "Temporary failure in name resolution": ChannelResolveError,
 }
 
 

@@ -12,7 +12,7 @@ from wirekit._errors import Error
 from ._errors import SSHTimeoutError, connection_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
     from types import TracebackType
 
     from ._bridge import Connection
@@ -187,78 +187,88 @@ class Sessions:
 
     def create_server(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Have the server listen on a port, with a receiver of one's own for each connection."""
-        return self._open("create_server", *args, **kwargs)
+        return self._listen("create_server", *args, **kwargs)
 
     def start_server(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Have the server listen on a port, with two streams for each connection."""
-        return self._open("start_server", *args, **kwargs)
+        return self._listen("start_server", *args, **kwargs)
 
     def create_unix_server(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Have the server listen on a Unix socket there, with a receiver of one's own."""
-        return self._open("create_unix_server", *args, **kwargs)
+        return self._listen("create_unix_server", *args, **kwargs)
 
     def start_unix_server(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Have the server listen on a Unix socket there, with two streams for each connection."""
-        return self._open("start_unix_server", *args, **kwargs)
+        return self._listen("start_unix_server", *args, **kwargs)
 
     # Forwarding: to the server's side (local) and from it (remote), ports and paths of Unix
     # sockets. What arrives from the server's side is connected to here by asyncssh itself.
 
     def forward_local_port(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Listen on a port here; the server connects on."""
-        return self._open("forward_local_port", *args, **kwargs)
+        return self._listen("forward_local_port", *args, **kwargs)
 
     def forward_local_path(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Listen on a path here; the server connects on to a path."""
-        return self._open("forward_local_path", *args, **kwargs)
+        return self._listen("forward_local_path", *args, **kwargs)
 
     def forward_local_port_to_path(
         self, *args: Any, **kwargs: Any
     ) -> Pending[asyncssh.SSHListener]:
         """Listen on a port here; the server connects on to a path."""
-        return self._open("forward_local_port_to_path", *args, **kwargs)
+        return self._listen("forward_local_port_to_path", *args, **kwargs)
 
     def forward_local_path_to_port(
         self, *args: Any, **kwargs: Any
     ) -> Pending[asyncssh.SSHListener]:
         """Listen on a path here; the server connects on to a port."""
-        return self._open("forward_local_path_to_port", *args, **kwargs)
+        return self._listen("forward_local_path_to_port", *args, **kwargs)
 
     def forward_socks(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Listen on a port here as a SOCKS proxy; the server connects on."""
-        return self._open("forward_socks", *args, **kwargs)
+        return self._listen("forward_socks", *args, **kwargs)
 
     def forward_remote_port(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Have the server listen on a port; asyncssh connects on from here."""
-        return self._open("forward_remote_port", *args, **kwargs)
+        return self._listen("forward_remote_port", *args, **kwargs)
 
     def forward_remote_path(self, *args: Any, **kwargs: Any) -> Pending[asyncssh.SSHListener]:
         """Have the server listen on a path; asyncssh connects on from here to a path."""
-        return self._open("forward_remote_path", *args, **kwargs)
+        return self._listen("forward_remote_path", *args, **kwargs)
 
     def forward_remote_port_to_path(
         self, *args: Any, **kwargs: Any
     ) -> Pending[asyncssh.SSHListener]:
         """Have the server listen on a port; asyncssh connects on from here to a path."""
-        return self._open("forward_remote_port_to_path", *args, **kwargs)
+        return self._listen("forward_remote_port_to_path", *args, **kwargs)
 
     def forward_remote_path_to_port(
         self, *args: Any, **kwargs: Any
     ) -> Pending[asyncssh.SSHListener]:
         """Have the server listen on a path; asyncssh connects on from here to a port."""
-        return self._open("forward_remote_path_to_port", *args, **kwargs)
+        return self._listen("forward_remote_path_to_port", *args, **kwargs)
 
     def _open(self, name: str, *args: object, **kwargs: object) -> Pending[Any]:
         return Pending(self._opened(name, args, kwargs))
 
-    async def _opened(self, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
+    def _listen(self, name: str, *args: object, **kwargs: object) -> Pending[asyncssh.SSHListener]:
+        return Pending(self._opened(name, args, kwargs, _unless_given_up))
+
+    async def _opened(
+        self,
+        name: str,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        wait_for: Callable[[Awaitable[Any]], Awaitable[Any]] | None = None,
+    ) -> Any:
         connection = await self._ready()
-        method: Callable[..., Coroutine[Any, Any, Any]] = getattr(connection, name)
+        method: Callable[..., Awaitable[Any]] = getattr(connection, name)
         limit = asyncio.timeout(self._timeout)
         try:
             with connection.unless_it_fails():
                 async with limit:
-                    return await method(*args, **kwargs)
+                    opening = method(*args, **kwargs)
+                    return await (opening if wait_for is None else wait_for(opening))
         except Error:
             raise
         except TimeoutError as error:
@@ -272,3 +282,23 @@ class Sessions:
             if isinstance(error, OSError):
                 raise  # of a file or port of ours
             raise connection_error(error) from None
+
+
+async def _unless_given_up(
+    opening: Awaitable[asyncssh.SSHListener],
+) -> asyncssh.SSHListener:
+    """Wait for a listener; if whoever wants it gives up, it is closed once it is there.
+
+    A server that is asked to listen does so whether we still want it or not.
+    """
+    task = asyncio.ensure_future(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_close)
+        raise
+
+
+def _close(opening: asyncio.Future[asyncssh.SSHListener]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

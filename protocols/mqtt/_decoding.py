@@ -96,12 +96,16 @@ def _will(reader: Reader, flags: int, version: int) -> Will:
     return Will(Topic(name), payload, flags >> 3 & 3, flags & 0x20 != 0, properties)
 
 
+# A server that knows 3.1.1 alone refuses in its own words (3.1.1, [MQTT-3.1.2-2]).
+_RETURN_CODES = frozenset(code for code in ConnectReturnCode if code.is_failure)
+
+
 def _connack(reader: Reader, version: int) -> ConnAck:
     flags = reader.byte("the connect acknowledge flags")
     if flags > 1:
         raise malformed("a CONNACK with reserved flags", "MQTT-3.2.2-1")
     value = reader.byte("the reason code")
-    if version == 4:
+    if version == 4 or (value in _RETURN_CODES and not reader.remaining()):
         if value > ConnectReturnCode.NOT_AUTHORIZED:
             raise protocol_error(f"a CONNACK with return code {value}")
         return ConnAck(flags == 1, ConnectReturnCode(value))

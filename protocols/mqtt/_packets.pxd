@@ -9,7 +9,6 @@ cdef dict TOPICS
 
 
 @cython.final
-@cython.freelist(256)
 @cython.no_gc  # it holds text, bytes and numbers, and a dict of these: there are no cycles
 cdef class Publish:
     cdef readonly object topic
@@ -21,7 +20,6 @@ cdef class Publish:
     cdef object _properties
 
 
-@cython.freelist(64)
 @cython.no_gc
 cdef class Acknowledgement:
     cdef readonly int packet_id

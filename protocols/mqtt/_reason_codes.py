@@ -11,6 +11,7 @@ __all__ = [
     "DISCONNECT_CODES",
     "PUBACK_CODES",
     "PUBREL_CODES",
+    "RECEIVED_PUBACK_CODES",
     "SUBACK_CODES",
     "SUBACK_RETURN_CODES",
     "UNSUBACK_CODES",
@@ -104,6 +105,8 @@ def _codes(*values: int) -> frozenset[ReasonCode]:
 # (§3.7.2.1 is the same), §3.9.3, §3.11.3, and by sender §3.14.2.1 and §3.15.2.1.
 CONNACK_CODES = _codes(0x00, *range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, *range(0x99, 0x9E), 0x9F)
 PUBACK_CODES = _codes(0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99)
+# Mosquitto answers so where a message exceeds its message_size_limit.
+RECEIVED_PUBACK_CODES = PUBACK_CODES | {ReasonCode.PACKET_TOO_LARGE}
 PUBREL_CODES = _codes(0x00, 0x92)
 SUBACK_CODES = _codes(
     *(0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2),

@@ -19,7 +19,7 @@ from ._faults import PacketTooLarge, Violation, malformed, protocol_error
 from ._packets import received_acknowledgement, received_publish
 from ._properties import LARGEST_PACKET, read_properties
 from ._reader import Reader
-from ._reason_codes import PUBACK_CODES, PUBREL_CODES, ReasonCode
+from ._reason_codes import PUBREL_CODES, RECEIVED_PUBACK_CODES, ReasonCode
 from ._received import GivenAliases, KnownTopics
 from ._sender import Sender, State
 
@@ -436,7 +436,7 @@ class Codec(Sender):
         """Read what stands behind the packet identifier of an acknowledgement."""
         reader = self._reader
         if self._version == 5:
-            allowed = PUBACK_CODES if kind in (_PUBACK, _PUBREC) else PUBREL_CODES
+            allowed = RECEIVED_PUBACK_CODES if kind in (_PUBACK, _PUBREC) else PUBREL_CODES
             code = reader.byte("the reason code")
             packet.reason_code = reason_code(code, allowed, NAMES[kind], f"MQTT-3.{kind}.2-1")
             if reader.remaining():

@@ -9,7 +9,7 @@ import pytest
 
 import wirekit
 from tests.interop.waiting import eventually
-from wirekit.adapters.mqtt import MQTT, MemoryStore, MqttError
+from wirekit.adapters.mqtt import MQTT, MemoryStore, MqttError, StoreError
 from wirekit.protocols.mqtt import (
     ConnAck,
     Connect,
@@ -202,6 +202,23 @@ async def test_two_who_close_and_one_who_opens_again() -> None:
     await client.publish("a")
     await server.receive(Publish)
     assert inside(store)._open is not None
+    await client.aclose()
+    assert inside(store)._open is None
+    network.close()
+
+
+async def test_a_store_that_another_client_uses() -> None:
+    store = MemoryStore()
+    client, network = on_network(client_id="tester", store=store)
+    server = await accepted(client, network)
+    other, _ = on_network(client_id="tester", store=store)
+    with pytest.raises(StoreError, match="in use by another client"):
+        async with other:
+            raise AssertionError("it was opened")
+    publishing = asyncio.create_task(client.publish("a", qos=1))
+    await server.receive(Publish)
+    await server.send(PubAck(1))
+    await publishing
     await client.aclose()
     assert inside(store)._open is None
     network.close()

@@ -226,6 +226,31 @@ def test_without_its_session_all_is_forgotten() -> None:
 # Servers that do not keep to the rules.
 
 
+def test_duplicates_that_wait_for_their_turn_get_one_pubrec() -> None:
+    receiver = Receiver()
+    receiver.incoming.taken(receiver.new(1, 2))
+    other = receiver.new(2, 2)
+    assert receiver.sent() == [PubRec(1)]
+    for _ in range(100):
+        assert receiver.receive(1, 2, duplicate=True) is None
+    assert receiver.incoming.unacknowledged == 2  # and no memory for each of them
+    receiver.incoming.taken(other)
+    assert receiver.sent() == [PubRec(2), PubRec(1)]
+    assert receiver.receive(1, 2, duplicate=True) is None
+    assert receiver.sent() == [PubRec(1)]
+
+
+def test_no_pubrec_behind_the_pubcomp() -> None:
+    receiver = Receiver()
+    receiver.incoming.taken(receiver.new(1, 2))
+    other = receiver.new(2, 2)
+    receiver.receive(1, 2, duplicate=True)
+    receiver.incoming.released(PubRel(1))
+    assert receiver.sent() == [PubRec(1), PubComp(1)]
+    receiver.incoming.taken(other)
+    assert receiver.sent() == [PubRec(2)]
+
+
 def test_duplicates_before_the_pubrel_get_pubrec_again() -> None:
     receiver = Receiver()
     receiver.incoming.taken(receiver.new(1, 2))

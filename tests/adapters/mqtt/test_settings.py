@@ -172,11 +172,14 @@ async def test_settings_that_the_codec_refuses() -> None:
         await opening.result()
 
 
-async def test_a_server_that_says_nothing() -> None:
-    opening = Opening(timeout=0.01)
+@pytest.mark.parametrize("version", [5, 4])
+async def test_a_server_that_says_nothing(version: int) -> None:
+    opening = Opening(timeout=0.01, version=version)
     with pytest.raises(wirekit.ConnectTimeout, match=r"did not open within 0\.01 s") as caught:
         await opening.result()
     assert isinstance(caught.value, MqttError)
+    # Such as amqtt, which takes the properties of 5.0 for a name that goes on.
+    assert ("version=4" in str(caught.value)) == (version == 5)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3])

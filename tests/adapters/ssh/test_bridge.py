@@ -97,6 +97,36 @@ async def test_a_bomb() -> None:
             await ssh.run("sleep 60")
 
 
+async def test_a_transport_that_resumes_within_a_write() -> None:
+    async with asyncssh_server() as server, joined(server) as (ssh, _):
+        connection = cast("Any", ssh.connection)
+        process = await ssh.create_process("cat", encoding=None)
+        connection.pause_writing()
+        process.stdin.write(DATA)  # is held back
+        write = connection._transport.write
+
+        def write_and_resume(data: bytes) -> None:
+            write(data)
+            connection._transport.write = write
+            connection.resume_writing()
+
+        connection._transport.write = write_and_resume
+        assert (await ssh.run("echo here")).stdout == "here\n"
+        process.stdin.write_eof()
+        assert await process.stdout.read() == DATA
+
+
+async def test_what_a_server_says_moves_no_cursor() -> None:
+    async with asyncssh_server() as server, joined(server) as (ssh, _):
+        text = "no\x1b[2J\x9bway\tö" + 20_000 * "."
+        cast("Any", server.connections[0])._send_disconnect(12, text, "")
+        with pytest.raises(DisconnectError) as caught:
+            await ssh.run("sleep 60")
+        shown = caught.value.reason
+        assert shown.startswith("no\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}way\tö..")
+        assert len(shown) < 9000
+
+
 async def test_a_path_is_no_name_that_asyncssh_reads() -> None:
     ours, _theirs = memory_pair()
     lower = ours.attach(asyncssh.SSHClient())  # type: ignore[arg-type]

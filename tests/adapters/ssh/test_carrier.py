@@ -9,8 +9,10 @@ import pytest
 import pytest_asyncio
 
 import wirekit
-from tests.adapters.ssh._far import PROHIBITED, Road, road
+from tests.adapters.ssh._far import PROHIBITED, Far, Road, Ways, road
+from tests.interop.ssh.sessions import embedded
 from tests.interop.waiting import eventually, outcomes, turns
+from tests.servers import asyncssh_server
 from tests.sockets.protocols import Buffered, Recording, Streamed
 from wirekit.adapters.ssh import ChannelOpenError, ChannelTransport, SSHConnector
 from wirekit.sockets import Policy, TCPAddress, UnixAddress
@@ -301,6 +303,33 @@ async def test_an_end_with_nothing_before_it_while_nobody_reads(half_open: bool,
     await protocol.lost.wait()
     assert protocol.calls == ["connection_made", "eof_received", "connection_lost"]
     assert protocol.error is None
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_an_end_right_behind_the_answer(
+    closes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(far: Far) -> None:
+        far.channel.write(b"421 too many\r\n")
+        far.channel.write_eof()
+        if closes:
+            far.channel.close()
+
+    monkeypatch.setattr(Far, "session_started", begin)
+    ways = Ways()
+    async with (
+        asyncssh_server(server_factory=lambda: ways) as server,
+        embedded(server).client() as ssh,
+    ):
+        lower = cast("Any", ssh.connection)._lower
+        lower.pause_reading()  # so that all of it comes at once
+        opening = asyncio.create_task(ssh.connector()("db.internal:5432"))
+        await ways.ends.get()
+        await turns(20)
+        lower.resume_reading()
+        async with await opening as socket:
+            assert await socket.read() == b"421 too many\r\n"
+            assert await socket.read() == b""
 
 
 async def test_closed_while_an_end_is_not_read(way: Road) -> None:

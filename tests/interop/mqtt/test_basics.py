@@ -337,6 +337,17 @@ async def test_a_server_that_takes_little() -> None:
             await client.publish("a", bytes(900), 1)
 
 
+async def test_a_message_that_the_server_finds_too_large() -> None:
+    config = {"message_size_limit": "1000"}
+    with servers.mosquitto_server(config=config) as server:
+        async with reconnecting(server) as client:
+            for qos in (1, 2):
+                with pytest.raises(MqttCodeError) as caught:
+                    await client.publish("a", bytes(2000), qos)
+                assert caught.value.reason_code is ReasonCode.PACKET_TOO_LARGE
+                await client.publish("a", bytes(900), qos)
+
+
 @VERSIONS
 async def test_manual_acknowledgement(mosquitto: RunningServer, version: int) -> None:
     topic = new_topic()

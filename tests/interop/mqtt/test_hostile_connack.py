@@ -95,6 +95,19 @@ async def test_every_refusal_of_one_who_comes_back(code: ReasonCode | ConnectRet
                 assert len(broker.peers) == 3
 
 
+async def test_a_server_that_knows_only_3_1_1() -> None:
+    async def play(peer: Peer) -> None:
+        await peer.receive(Connect)
+        await peer.send_bytes(b"\x20\x02\x00\x01")
+        assert await peer.reason() is None
+
+    async with FakeBroker(play) as broker:
+        (error,) = await outcomes(broker.client().open())
+        assert isinstance(error, MqttCodeError), repr(error)
+        assert error.rc is ConnectReturnCode.UNACCEPTABLE_PROTOCOL_VERSION
+        assert "version=4" in str(error)
+
+
 async def test_refusals_without_end() -> None:
     async def play(peer: Peer) -> None:
         if len(broker.peers) == 1:

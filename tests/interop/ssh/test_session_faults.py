@@ -76,6 +76,7 @@ async def test_cancelled_at_any_moment(name: str, server: AsyncsshServer) -> Non
         await OPERATIONS[name](ssh)
         await eventually(lambda: not channels(ssh.connection))
         await eventually(lambda: not channels(server.connections[0]))
+        await eventually(lambda: not cast("Any", server.connections[0])._local_listeners)
         assert len(server.connections) == 1
 
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.protocols.mqtt._conversation import show
-from tests.protocols.mqtt._pair import receiver
+from tests.protocols.mqtt._pair import connecting, opened, receiver
 from tests.protocols.mqtt._wire import LONGER, WIRE
-from wirekit.protocols.mqtt import Packet, ReasonCode, Role, Version, Violation
+from wirekit import LocalProtocolError
+from wirekit.protocols.mqtt import (
+    ConnAck,
+    ConnectReturnCode,
+    Packet,
+    PubAck,
+    PubRec,
+    ReasonCode,
+    Role,
+    Version,
+    Violation,
+)
 from wirekit.protocols.mqtt._decoding import DECODERS, reason_code
 from wirekit.protocols.mqtt._reader import Reader
 
@@ -36,3 +47,24 @@ def test_reason_codes() -> None:
     assert reason_code(0x8A, allowed, "X", "MQTT-1") is ReasonCode.BANNED
     with pytest.raises(Violation, match=r"a X with reason code 0x01 \[MQTT-1\]"):
         reason_code(1, allowed, "X", "MQTT-1")
+
+
+@pytest.mark.parametrize("code", [code for code in ConnectReturnCode if code.is_failure])
+def test_a_refusal_in_the_words_of_3_1_1(code: ConnectReturnCode) -> None:
+    assert connecting().receive_data(bytes((0x20, 2, 0, code))) == [ConnAck(False, code)]
+
+
+@pytest.mark.parametrize("data", ["20020000", "20020006", "20020101", "2003000100"])
+def test_what_is_no_such_refusal(data: str) -> None:
+    with pytest.raises(Violation):
+        connecting().receive_data(bytes.fromhex(data))
+
+
+@pytest.mark.parametrize("kind", [PubAck, PubRec])
+def test_a_message_that_is_too_large_for_mosquitto(kind: type[PubAck | PubRec]) -> None:
+    refusal = kind(1, ReasonCode.PACKET_TOO_LARGE)
+    client, server = opened()
+    first = 0x40 if kind is PubAck else 0x50
+    assert client.receive_data(bytes((first, 3, 0, 1, 0x95))) == [refusal]
+    with pytest.raises(LocalProtocolError):  # for the standard has it not
+        server.send(refusal)
