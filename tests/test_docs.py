@@ -65,7 +65,9 @@ def _addressed(source: str, request: pytest.FixtureRequest) -> str:
         for shown, real in addresses.items():
             if shown in source:
                 server: RunningServer = request.getfixturevalue(fixture)
-                source = source.replace(shown, real.format(port=server.port, directory=server.directory))
+                source = source.replace(
+                    shown, real.format(port=server.port, directory=server.directory)
+                )
     return source
 
 

@@ -312,6 +312,17 @@ class Messages:
         self._check_limits()
         self._wake(len(messages))
 
+    def claim(self, is_claimed: Callable[[Publish], bool]) -> list[Publish]:
+        """Give up those of QoS 1 and 2 that another consumer is to have; return them in order."""
+        claimed = [message for message, *_ in self._kept if is_claimed(message)]
+        if claimed:
+            left = [entry for entry in self._kept if not is_claimed(entry[0])]
+            self._kept = deque(left)
+            self._kept_bytes = sum(size for _, size, *_ in left)
+            if self._full:
+                self._check_half()
+        return claimed
+
     def _make_room(self, size: int) -> bool:
         """Say whether a message of QoS 0 is added although there is no room."""
         if self._overflow == "wait" or not self._droppable:

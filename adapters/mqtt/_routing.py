@@ -137,6 +137,13 @@ class Router:
                 self._routes[key] = consumers
         return consumers
 
+    def is_for(self, consumer: Consumer, message: Publish) -> bool:
+        """Whether a message that nobody has claimed was sent for this consumer's subscriptions."""
+        if consumer not in self.route(message):
+            return False
+        known = [] if self.told_apart else self._known_tree.match(message.topic)
+        return all(name in self._subscriptions for name in known)
+
     def _find(self, topic: str, identifiers: list[int]) -> tuple[Consumer, ...]:
         matching = self._tree.match(topic)
         if any(not found.identifiers.isdisjoint(identifiers) for found in matching):

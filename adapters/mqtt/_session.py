@@ -326,6 +326,10 @@ class Session:
         for name in names:
             identifier = self.subscriptions.identifier_for(name) if self._version == 5 else None
             self.router.add(consumer, name, identifier)
+        # A session that goes on brings messages before there is anybody to claim them.
+        waiting = self.unclaimed.claim(partial(self.router.is_for, consumer))
+        if waiting:
+            consumer.put(waiting)
 
     def subscribe_held(self, subscription: Subscription) -> asyncio.Future[Answer]:
         """Subscribe to one that is held, so that its messages say what they are for."""

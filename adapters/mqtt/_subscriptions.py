@@ -102,6 +102,7 @@ class Subscriptions:
         self._stray: set[str] = set()  # which the server may have and nobody wants
         self._leaving: list[Callable[[], None]] = []  # told when it has none of these any more
         self._kept: set[str] = set()
+        self._restored: set[str] = set()  # of the kept: until somebody says what they are for
         self._holders: Counter[str] = Counter()
         self._identifiers: dict[str, int] = {}  # of those that are held
         self._last_identifier = _LARGEST_IDENTIFIER
@@ -114,11 +115,13 @@ class Subscriptions:
         for subscription, identifier in kept:
             self._know(subscription, identifier)
             self._kept.add(subscription.topic_filter)
+            self._restored.add(subscription.topic_filter)
 
     def inherit(self, older: Subscriptions) -> None:
         """Go on with those of an earlier life; the server is told of what was some block's own."""
         kept, known = older._kept, older._known
         self.restore(entry for name, entry in known.items() if name in kept)
+        self._restored &= older._restored
         self._stray |= older._stray
         self._stray |= known.keys() - kept
         self._last_identifier = older._last_identifier
@@ -131,8 +134,12 @@ class Subscriptions:
     # Who wants them.
 
     def hold(self, topic_filters: Iterable[str]) -> None:
-        """Note that somebody wants these until `let_go`."""
-        self._holders.update(topic_filters)
+        """Note that somebody wants these until `let_go`: him alone, if an earlier process did."""
+        for topic_filter in topic_filters:
+            self._holders[topic_filter] += 1
+            if topic_filter in self._restored:
+                self._restored.discard(topic_filter)
+                self._kept.discard(topic_filter)
 
     def let_go(self, topic_filters: Iterable[str]) -> list[str]:
         """Take back one `hold`; return what nobody wants any more."""
@@ -303,6 +310,7 @@ class Subscriptions:
                 self._know(subscription, identifier)
                 if request.kept:
                     self._kept.add(topic_filter)
+                    self._restored.discard(topic_filter)
                 if self._store is not None:
                     self._store.put_subscription(subscription, identifier)
         if unwanted:

@@ -310,7 +310,7 @@ class Connection(asyncssh.SSHClientConnection):
 
     def _decode_utf8(self, msg_bytes: bytes) -> str:
         # It is for logs and terminals, which would obey it (RFC 4253 §11.1, RFC 4254 §5.1).
-        text: str = cast("Any", super())._decode_utf8(msg_bytes)
+        text: str = super()._decode_utf8(msg_bytes)  # pyright: ignore[reportUnknownMemberType] - asyncssh's parameter has no type
         return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text[:_TEXT])
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> Any:  # as asyncssh

@@ -111,6 +111,9 @@ class SSHTransport:
             rekey_bytes=rekey_bytes,
             rekey_packets=rekey_packets,
         )
+        self._make_codec(algorithms=self._algorithms)  # which looks at the options
+        if timeout <= 0 or (rekey_interval is not None and rekey_interval <= 0):
+            raise ValueError("timeout and rekey_interval must be more than 0 seconds")
         self._rekey_interval = rekey_interval
         self._timeout = timeout
         self._socket: Socket = as_socket(socket)

@@ -96,6 +96,8 @@ class Codec(Exchanger):
             raise ValueError("host_keys are what a server has to have, and a client has not")
         if index(maximum_packet_size) < 35000:
             raise ValueError("maximum_packet_size must be at least 35000")
+        if min(index(rekey_bytes), index(rekey_packets)) < 1:
+            raise ValueError("rekey_bytes and rekey_packets must be at least 1")
         super().__init__(
             role,
             random,

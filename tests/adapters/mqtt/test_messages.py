@@ -292,6 +292,18 @@ async def test_waiting_goes_on_where_all_has_expired(monkeypatch: pytest.MonkeyP
     assert messages.expired == 2
 
 
+def test_what_another_consumer_claims() -> None:
+    full: list[bool] = []
+    messages = Messages(queue_bytes=10, on_full=full.append)
+    messages.put([message("a", 1), message("b"), message("c", 2, 20), message("d", 1)])
+    assert full == [True]
+    claimed = messages.claim(lambda entry: entry.topic in ("b", "c"))
+    assert [entry.topic for entry in claimed] == ["c"]  # what may be dropped stays
+    assert full == [True, False]
+    assert messages.claim(lambda entry: entry.topic == "c") == []
+    assert names(messages) == ["a", "b", "d"]
+
+
 def test_repr_shows_no_message() -> None:
     messages = Messages()
     messages.put([Publish("secret", b"secret")])

@@ -240,6 +240,21 @@ def test_a_server_that_does_not_tell_subscriptions_apart() -> None:
     assert list(router.route(message("o/x"))) == [own]
 
 
+def test_who_a_message_was_for_that_came_before_anybody() -> None:
+    own, other = Recorder(), Recorder()
+    router = told_apart(own)
+    router.add(other, "p")
+    assert router.is_for(own, message("o/x", 100))
+    assert not router.is_for(other, message("o/x", 100))
+    router.known("o/#", None)
+    assert router.is_for(own, message("o/x", 100))
+    assert not router.is_for(own, message("o/x"))
+    router.told_apart = False
+    assert not router.is_for(own, message("o/x"))  # or perhaps it was, but not for sure
+    router.known("o/#", None, there=False)
+    assert router.is_for(own, message("o/x"))
+
+
 def test_who_leaves_gets_what_is_nobody_elses() -> None:
     """The server has it until UNSUBACK; one that does not tell it apart may mean somebody else."""
     own, other = Recorder(), Recorder()

@@ -226,6 +226,20 @@ async def test_the_last_holder_ends_it() -> None:
     assert asking.subscriptions.let_go(["b"]) == ["b"]
 
 
+async def test_of_what_an_earlier_process_had_a_block_is_the_only_holder() -> None:
+    asking = Asking()
+    asking.subscriptions.restore((Subscription(name), None) for name in ("a", "b", "c"))
+    asking.subscribe("b")
+    asking.answer(OK)
+    asking.subscriptions.hold(["a", "b"])
+    later = Asking().subscriptions
+    later.inherit(asking.subscriptions)
+    later.hold(["b", "c"])
+    assert later.stray == {"a"}
+    assert later.let_go(["b", "c"]) == ["c"]
+    assert asking.subscriptions.let_go(["a", "b"]) == ["a"]
+
+
 async def test_identifiers() -> None:
     asking = Asking()
     subscriptions = asking.subscriptions

@@ -160,6 +160,25 @@ async def test_a_callable_that_fails() -> None:
         assert isinstance(caught.value.__cause__, ValueError)
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"timeout": 0}, "more than 0 seconds"),
+        ({"rekey_interval": -1.0}, "more than 0 seconds"),
+        ({"rekey_bytes": 0}, "at least 1"),
+        ({"rekey_packets": 0}, "at least 1"),
+        ({"maximum_packet_size": 10}, "at least 35000"),
+        ({"identification": "SSH-2.0-us\r\n"}, "an identification is"),
+    ],
+    ids=["timeout", "interval", "bytes", "packets", "packet size", "identification"],
+)
+async def test_options_out_of_bounds(option: dict[str, Any], message: str) -> None:
+    ours, _theirs = memory_pair()
+    with pytest.raises(ValueError, match=message):
+        SSHTransport(ours, **option)
+    ours.abort()
+
+
 async def test_known_hosts_that_cannot_be_read() -> None:
     async with joined(known_hosts="/nowhere") as (transport, _):
         with pytest.raises(AddressError, match="cannot be read"):

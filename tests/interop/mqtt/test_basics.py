@@ -295,6 +295,32 @@ async def test_the_session_goes_on_over_a_lost_connection(
 
 
 @VERSIONS
+async def test_what_comes_before_the_block_that_it_is_for(
+    mosquitto: RunningServer, version: int
+) -> None:
+    topic = new_topic()
+    settings: dict[str, Any] = {
+        "version": version,
+        "client_id": topic,
+        "clean_start": False,
+        **({"session_expiry_interval": 60} if version == 5 else {}),
+    }
+    async with on_socket(mosquitto, **settings) as client:
+        await client.subscribe(topic, 1)
+    async with on_socket(mosquitto) as publisher:
+        for number in range(50):
+            await publisher.publish(topic, number, 1)
+    async with on_socket(mosquitto, receive_maximum=5, **settings) as client:
+        await eventually(lambda: len(client.messages) > 0)
+        # Else nobody would take these, and their acknowledgements hold up all the others.
+        async with client.subscription(topic, 1) as messages:
+            numbers = [int((await messages.get(PATIENCE)).payload) for _ in range(50)]
+            assert numbers == list(range(50))
+        assert len(client.messages) == 0
+        await client.unsubscribe(topic)
+
+
+@VERSIONS
 async def test_a_broker_that_is_started_again(version: int) -> None:
     with servers.mosquitto_server() as server:
         async with reconnecting(server, version=version) as client:

@@ -105,6 +105,8 @@ def test_every_combination(kex: str, algorithm: str, encryption: str, mac: str) 
         ("client", {"host_keys": [host_key()]}, "host_keys"),
         ("server", {}, "host_keys"),
         ("client", {"maximum_packet_size": 34999}, "maximum_packet_size"),
+        ("client", {"rekey_bytes": 0}, "rekey_bytes"),
+        ("client", {"rekey_packets": 0}, "rekey_packets"),
         ("client", {"identification": "SSH-2.0-a-b"}, "an identification"),
     ],
 )
