@@ -17,7 +17,9 @@ MODULES = source_modules()
 GROUND = "wirekit._errors"
 FACE = "wirekit"  # the error tree and the version, no more, so that adapters may import it
 # The ground of the adapters, which do not know each other.
-SHARED = tuple(f"wirekit.adapters.{name}" for name in ("_saslprep", "_scram", "_url", "_writing"))
+SHARED = tuple(
+    f"wirekit.adapters.{name}" for name in ("_client", "_saslprep", "_scram", "_url", "_writing")
+)
 # The room, and what its modules may import of wirekit beside themselves.
 MAY_IMPORT = {
     GROUND: (),

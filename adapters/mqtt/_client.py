@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from wirekit._errors import AddressError, BusyError, Error, SocketClosed
+from wirekit.adapters._client import Client
 from wirekit.protocols.mqtt import Disconnect
 from wirekit.sockets import Backoff, as_socket
 
@@ -40,7 +41,7 @@ _WHILE_WE_LIVE = 300  # seconds that a session outlives a lost connection
 _BEYOND_US = 86_400  # the same where a store keeps our part of it
 
 
-class MQTT(Requests):
+class MQTT(Client, Requests):
     """An MQTT client on a socket, of version 5.0 or 3.1.1; has aiomqtt's habits.
 
     Any number of tasks may use it at once. ``async with`` opens and closes it. With a
@@ -332,12 +333,9 @@ class MQTT(Requests):
             raise connection_error(BusyError(text), sent=False)
         self._entered = True
         try:
-            return await self.open()
+            return await super().__aenter__()
         except BaseException:
-            try:
-                await self.aclose()
-            finally:
-                self._entered = False
+            self._entered = False
             raise
 
     async def __aexit__(

@@ -11,6 +11,7 @@ import redis.exceptions
 from redis.asyncio.lock import Lock
 
 from wirekit._errors import AddressError, SocketClosed
+from wirekit.adapters._client import Client
 from wirekit.sockets import Backoff, as_socket
 
 from ._commands import Commands
@@ -25,7 +26,6 @@ from ._url import client_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from types import TracebackType
     from typing import Self
 
     from redis.typing import ScriptTextT
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Redis", "connect"]
 
 
-class Redis(Commands):
+class Redis(Client, Commands):  # type: ignore[misc]  # as Commands
     """A Redis or Valkey client on a socket; has redis-py's asyncio commands.
 
     Any number of tasks may use it at once: their commands go out together on one connection, and
@@ -203,21 +203,6 @@ class Redis(Commands):
 
     async def close(self) -> None:
         """Same as ``aclose``."""
-        await self.aclose()
-
-    async def __aenter__(self) -> Self:
-        try:
-            return await self.open()
-        except BaseException:
-            await self.aclose()
-            raise
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from wirekit._errors import AddressError, SocketClosed
+from wirekit.adapters._client import Client
 from wirekit.sockets import as_socket
 
 from ._commands import Commands
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
         Sequence,
     )
     from email.message import Message
-    from types import TracebackType
     from typing import Self
 
     from wirekit.protocols.smtp import Capabilities
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["SMTP", "connect"]
 
 
-class SMTP(Commands):
+class SMTP(Client, Commands):
     """A client for submission, SMTP or LMTP on a socket; ``async with`` opens and closes it.
 
     Any number of tasks may use it at once: their mails are sent in order, each right behind the
@@ -182,21 +182,6 @@ class SMTP(Commands):
     async def aclose(self) -> None:
         """Let what was submitted be done, say QUIT and close; may be called again."""
         await self._sessions.aclose()
-
-    async def __aenter__(self) -> Self:
-        try:
-            return await self.open()
-        except BaseException:
-            await self.aclose()
-            raise
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         current = self._sessions.current

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Unpack
 
 from wirekit._errors import AddressError, Error, SocketClosed
+from wirekit.adapters._client import Client
 from wirekit.sockets import as_socket
 
 from ._errors import connection_error
@@ -17,7 +18,6 @@ from ._url import client_settings
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-    from types import TracebackType
     from typing import Self
 
     from wirekit.sockets import AddressLike, Connector, Policy, Socket, SocketLike
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SSH", "connect"]
 
 
-class SSH(Sessions):
+class SSH(Client, Sessions):
     """SSH sessions on a socket; has the methods of asyncssh's connection.
 
     Any number of tasks may use it at once. ``async with`` logs in, and says good-bye at the end.
@@ -159,21 +159,6 @@ class SSH(Sessions):
 
     async def close(self) -> None:
         """Same as ``aclose``."""
-        await self.aclose()
-
-    async def __aenter__(self) -> Self:
-        try:
-            return await self.open()
-        except BaseException:
-            await self.aclose()
-            raise
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:

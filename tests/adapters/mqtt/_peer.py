@@ -159,3 +159,16 @@ async def reconnecting(
         opening.cancel()
         await client.aclose()
         network.close()
+
+
+def on_socket(**settings: Any) -> tuple[MQTT, Server]:
+    """Return a client on one socket, and the server at its other end."""
+    ours, theirs = memory_pair()
+    return MQTT(ours, timeout=PATIENCE, **settings), Server(theirs)
+
+
+def on_network(**settings: Any) -> tuple[MQTT, Network]:
+    """Return a client with a connector, and where that leads."""
+    network = Network()
+    settings = {"timeout": PATIENCE, "backoff": AT_ONCE, **settings}
+    return MQTT(connector=network, address="broker:1883", **settings), network

@@ -23,21 +23,16 @@ from wirekit.protocols.mqtt import (
     Subscribe,
     Violation,
 )
-from wirekit.sockets import DirectConnector, TCPAddress, memory_pair
+from wirekit.sockets import DirectConnector, TCPAddress
 
-from ._peer import AT_ONCE, PATIENCE, Network, Server, inside, opened, reconnecting
-
-
-def on_socket(**settings: Any) -> tuple[MQTT, Server]:
-    ours, theirs = memory_pair()
-    return MQTT(ours, timeout=PATIENCE, **settings), Server(theirs)
-
-
-def on_network(**settings: Any) -> tuple[MQTT, Network]:
-    network = Network()
-    settings = {"timeout": PATIENCE, "backoff": AT_ONCE, **settings}
-    return MQTT(connector=network, address="broker:1883", **settings), network
-
+from ._peer import (
+    Network,
+    inside,
+    on_network,
+    on_socket,
+    opened,
+    reconnecting,
+)
 
 # Options.
 

@@ -23,20 +23,8 @@ from wirekit.protocols.mqtt import (
     Subscribe,
     Unsubscribe,
 )
-from wirekit.sockets import memory_pair
 
-from ._peer import AT_ONCE, PATIENCE, Network, Server, inside
-
-
-def on_socket(**settings: Any) -> tuple[MQTT, Server]:
-    ours, theirs = memory_pair()
-    return MQTT(ours, timeout=PATIENCE, **settings), Server(theirs)
-
-
-def on_network(**settings: Any) -> tuple[MQTT, Network]:
-    network = Network()
-    settings = {"timeout": PATIENCE, "backoff": AT_ONCE, **settings}
-    return MQTT(connector=network, address="broker:1883", **settings), network
+from ._peer import Network, Server, inside, on_network, on_socket
 
 
 async def accepted(client: MQTT, network: Network) -> Server:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.interop import carriers
+from tests.interop.ssh.listening import CARRIERS, listening
 from tests.interop.ssh.raw import ask, log_in, relay
-from tests.interop.ssh.test_session_carriers import NAMES, Places
 from tests.protocols.ssh._pair import KINDS, only
-from tests.servers import CertificateAuthority, RunningServer, asyncssh_server
+from tests.servers import CertificateAuthority, RunningServer
 from wirekit.adapters.ssh import HostKeyError, SSHError, SSHTransport, scan
 
 if TYPE_CHECKING:
@@ -20,19 +20,11 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.usefixtures("sshd")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CARRIERS)
 async def test_on_everything_that_carries_bytes(
     name: str, certificate_authority: CertificateAuthority, tmp_path: Path
 ) -> None:
-    loop = asyncio.get_running_loop()
-    context = certificate_authority.server_context()
-    async with (
-        asyncssh_server() as server,
-        await loop.create_unix_server(server.protocol, tmp_path / "ssh"),
-        await loop.create_server(server.protocol, "127.0.0.1", 0, ssl=context) as secure,
-    ):
-        tls_port = secure.sockets[0].getsockname()[1]
-        places = cast("RunningServer", Places(server.port, tls_port, tmp_path / "ssh"))
+    async with listening(tmp_path, certificate_authority) as (server, places):
         known_hosts = b"localhost " + server.host_key.export_public_key()
         async with (
             carriers.CARRIERS[name](places, certificate_authority) as way,

@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tests.interop import carriers
-from tests.servers import SSH_USER, CertificateAuthority, RunningServer, asyncssh_server
+from tests.interop.ssh.listening import CARRIERS, listening
+from tests.servers import SSH_USER, CertificateAuthority
 from wirekit.adapters.ssh import SSH
 
 DATA = random.Random(7).randbytes(400_000)
 
-# A server that speaks first speaks to nobody on a transport whose receiver is not yet ours.
-NAMES = [name for name in carriers.CARRIERS if name != "transport"]
-
-
-@dataclass
-class Places:
-    """Where one asyncssh server listens; as much of a `RunningServer` as the carriers need."""
-
-    port: int
-    tls_port: int
-    unix_path: Path
-    host: str = "127.0.0.1"
-
 
 @pytest.mark.both_loops
 @pytest.mark.usefixtures("sshd")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CARRIERS)
 async def test_on_everything_that_carries_bytes(
     name: str, certificate_authority: CertificateAuthority, tmp_path: Path
 ) -> None:
-    loop = asyncio.get_running_loop()
-    context = certificate_authority.server_context()
-    async with (
-        asyncssh_server() as server,
-        await loop.create_unix_server(server.protocol, tmp_path / "ssh"),
-        await loop.create_server(server.protocol, "127.0.0.1", 0, ssl=context) as secure,
-    ):
-        tls_port = secure.sockets[0].getsockname()[1]
-        places = cast("RunningServer", Places(server.port, tls_port, tmp_path / "ssh"))
+    async with listening(tmp_path, certificate_authority) as (server, places):
         options: dict[str, Any] = {
             "known_hosts": b"* " + server.host_key.export_public_key(),
             "username": SSH_USER,
